@@ -1,0 +1,1 @@
+"""The wire: HTTP routes over one Application."""

@@ -1,0 +1,64 @@
+"""Every setting of a Glasshouse server: one field here is one flag, one `GLASSHOUSE_…` name and one line in the README.
+
+Order of precedence: the command line, the environment, `.env` in the working directory, the defaults. What a person
+changes in the page (chosen model, system prompt, sampling, folders) lives in the database instead: `store/preferences`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from platformdirs import user_data_path
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_CHECKOUT_MODELS = Path(__file__).resolve().parent.parent / "local_models"
+
+
+def _default_models_dir() -> Path:
+    """`local_models/` of a checkout; for an installed package a folder in the user's data directory."""
+    return _CHECKOUT_MODELS if _CHECKOUT_MODELS.is_dir() else user_data_path("glasshouse") / "models"
+
+
+def _split_list(value: object) -> object:
+    """Lists come as comma-separated words from the environment."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """The settings of one server process."""
+
+    model_config = SettingsConfigDict(env_prefix="GLASSHOUSE_", env_file=".env", extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8002, ge=1, le=65535, description="Port to listen on")
+    lan: bool = Field(False, description="Share with the local network: listen on every address, ask others to sign in")
+    open: bool = Field(False, description="Open the page in the default browser")
+    model: str | None = Field(None, description="Model to load at the first message (a name or a path)")
+    ctx: int | None = Field(None, ge=256, description="Context of one conversation in tokens")
+    slots: int = Field(4, ge=1, le=64, description="Answers written side by side")
+    threads: int | None = Field(None, ge=1, description="CPU threads of the engine")
+    gpu_layers: int | None = Field(None, ge=-1, description="Layers on the GPU (-1: all; default: as many as fit)")
+    models_dir: Path = Field(default_factory=_default_models_dir, description="Where models are found and imported to")
+    extra_models_dirs: Annotated[list[Path], NoDecode] = Field([], description="Further folders with models, read only")
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("glasshouse"), description="Where chats and settings are kept"
+    )
+    passphrase: str | None = Field(
+        None, min_length=8, description="Passphrase for other machines (default: made at first use)"
+    )
+    allowed_hosts: Annotated[list[str], NoDecode] = Field([], description="Further host names the server answers to")
+    log_level: str = Field("info", description="debug, info, warning or error")
+
+    _lists = field_validator("extra_models_dirs", "allowed_hosts", mode="before")(_split_list)
+
+    @property
+    def listen_host(self) -> str:
+        """The address to bind; `--lan` widens the default to every address."""
+        return "0.0.0.0" if self.lan and self.host == "127.0.0.1" else self.host
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines can reach this server, so that sign-in is asked of them."""
+        return self.listen_host not in {"127.0.0.1", "::1", "localhost"}

@@ -1,0 +1,1 @@
+"""The application itself, without any web framework."""

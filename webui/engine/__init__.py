@@ -1,0 +1,1 @@
+"""The engine process: one GGUF, one decode loop, many sequences. Only `engine.protocol` is for other rooms."""

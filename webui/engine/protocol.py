@@ -1,0 +1,95 @@
+"""The words that the web process and an engine process say to each other.
+
+A frame is a 4-byte big-endian length and that many bytes of msgpack. Commands go down the child's stdin, reports come
+up its stdout; stderr is the log. `Load` is the first command, `Loaded` or `LoadFailed` its answer. Every `Generate` is
+answered by any number of `Happened` and ends with exactly one `Happened(Finished)` or one `Failed`. EOF on stdin means
+that the parent is gone: the engine exits.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from webui.errors import Detail, GlasshouseError, error_from_wire
+from webui.types import EngineInfo, EngineLoad, EngineOptions, GenerationEvent, Message, Priority, SamplingParams
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+HEADER = struct.Struct(">I")
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of everything that crosses the pipe."""
+
+
+# --- commands, parent to child -------------------------------------------------------------------------------------
+
+
+class Load(Frame, frozen=True):
+    model_path: str
+    options: EngineOptions
+
+
+class Generate(Frame, frozen=True):
+    """Answer `messages`. `owner` is the person (or key) that fairness counts by."""
+
+    request_id: int
+    messages: tuple[Message, ...]
+    sampling: SamplingParams
+    owner: str = ""
+    priority: Priority = Priority.INTERACTIVE
+
+
+class Cancel(Frame, frozen=True):
+    """Stop a request within one step. It still ends with `Finished(reason="cancelled")`."""
+
+    request_id: int
+
+
+class Shutdown(Frame, frozen=True):
+    """Exit now; open requests are not answered any more."""
+
+
+Command = Load | Generate | Cancel | Shutdown
+
+# --- reports, child to parent --------------------------------------------------------------------------------------
+
+
+class LoadProgress(Frame, frozen=True):
+    fraction: float
+
+
+class Loaded(Frame, frozen=True):
+    info: EngineInfo
+
+
+class LoadFailed(Frame, frozen=True):
+    code: str
+    details: dict[str, Detail]
+
+    @property
+    def error(self) -> GlasshouseError:
+        return error_from_wire(self.code, self.details)
+
+
+class Happened(Frame, frozen=True):
+    request_id: int
+    event: GenerationEvent
+
+
+class Failed(Frame, frozen=True):
+    request_id: int
+    code: str
+    details: dict[str, Detail]
+
+    @property
+    def error(self) -> GlasshouseError:
+        return error_from_wire(self.code, self.details)
+
+
+class LoadReport(Frame, frozen=True):
+    load: EngineLoad
+
+
+Report = LoadProgress | Loaded | LoadFailed | Happened | Failed | LoadReport

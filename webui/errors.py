@@ -1,0 +1,380 @@
+"""Every way in which Glasshouse says no, with the words that a person reads.
+
+    GlasshouseError
+    ├── InvalidRequest                what was asked cannot be done as asked
+    │   ├── EmptyMessage
+    │   ├── MessageTooLarge
+    │   ├── ContextTooLong            prompt and context, both numbers
+    │   ├── TemplateFailed            the model's chat template refused the messages
+    │   └── UnknownModel
+    ├── ModelFileError                a file that is not a usable model
+    │   ├── NotGguf
+    │   ├── DamagedGguf               truncated or inconsistent
+    │   └── UnsupportedModel          whole, but of a kind that this engine cannot run
+    ├── ModelLoadError
+    │   ├── ModelTooBig               refused before loading: needed and free, both numbers
+    │   ├── OutOfMemory               tried, and the machine had too little
+    │   └── LoadFailed                llama.cpp's reason
+    ├── EngineError
+    │   ├── NoModel                   nothing is loaded and nothing can be chosen
+    │   ├── EngineDied                crashed or was killed
+    │   ├── EngineStopped             unloaded or swapped while the request ran
+    │   └── EngineBusy                the queue is full; retry_after seconds
+    ├── TransferError
+    │   ├── DiskFull                  needed and free, both numbers
+    │   ├── InvalidFileName
+    │   ├── FileExists
+    │   ├── UnknownUpload
+    │   └── OffsetMismatch            carries the offset to go on from
+    ├── StoreError
+    │   ├── UnknownConversation
+    │   ├── UnknownMessage
+    │   └── AlreadyAnswering          one reply at a time in a conversation
+    ├── AccessError
+    │   ├── SignInRequired
+    │   ├── WrongPassphrase
+    │   ├── WeakPassphrase
+    │   ├── TooManyAttempts           retry_after seconds
+    │   └── ForbiddenOrigin           a foreign Host or Origin header
+    └── ConfigurationError            a setting that cannot work; the process ends with this sentence
+
+`code` is stable and goes over the wire; `details` are the constructor's arguments, so that an error crosses the pipe
+between the processes as `(code, details)` and is the same error on the other side. `api/errors.py` alone knows HTTP
+status codes. Nobody matches an error by its text.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+Detail = str | int | float | bool | None
+
+
+def format_bytes(count: int) -> str:
+    """Decimal units with one digit from a gigabyte on, as disks and model pages count: 98 MB, 2.5 GB."""
+    for unit, size in (("TB", 10**12), ("GB", 10**9)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    for unit, size in (("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.0f} {unit}"
+    return f"{count} bytes"
+
+
+class GlasshouseError(Exception):
+    """Base of the tree. `str(error)` is a whole sentence (or two) that says what happened and what to do."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, **details: Detail) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Detail] = details or {"message": message}
+
+
+def error_from_wire(code: str, details: dict[str, Detail]) -> GlasshouseError:
+    """The error that `(error.code, error.details)` describe; an unknown code becomes the base class."""
+    kinds: list[type[GlasshouseError]] = [GlasshouseError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind(**details)  # type: ignore[arg-type]
+        kinds.extend(kind.__subclasses__())
+    return GlasshouseError(str(details.get("message", code)))
+
+
+# --- requests ------------------------------------------------------------------------------------------------------
+
+
+class InvalidRequest(GlasshouseError):
+    code = "invalid_request"
+
+
+class EmptyMessage(InvalidRequest):
+    code = "empty_message"
+
+    def __init__(self) -> None:
+        super().__init__("The message is empty. Write something first.")
+        self.details = {}
+
+
+class MessageTooLarge(InvalidRequest):
+    code = "message_too_large"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"The message is {format_bytes(size_bytes)}, more than the {format_bytes(limit_bytes)} that Glasshouse "
+            "takes at once. Send it in smaller parts.",
+            size_bytes=size_bytes,
+            limit_bytes=limit_bytes,
+        )
+
+
+class ContextTooLong(InvalidRequest):
+    code = "context_too_long"
+
+    def __init__(self, prompt_tokens: int, context_tokens: int) -> None:
+        super().__init__(
+            f"This conversation is {prompt_tokens:,} tokens long, and the model reads at most {context_tokens:,}. "
+            "Shorten the message, start a new chat, or load the model with a larger context.",
+            prompt_tokens=prompt_tokens,
+            context_tokens=context_tokens,
+        )
+
+
+class TemplateFailed(InvalidRequest):
+    code = "template_failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The model's chat template does not accept this conversation: {reason}", reason=reason)
+
+
+class UnknownModel(InvalidRequest):
+    code = "unknown_model"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no model named “{name}” here. Put its GGUF file into the models folder or pick another one.",
+            name=name,
+        )
+
+
+# --- model files ---------------------------------------------------------------------------------------------------
+
+
+class ModelFileError(GlasshouseError):
+    code = "model_file_error"
+
+
+class NotGguf(ModelFileError):
+    code = "not_gguf"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"“{name}” is not a GGUF model file.", name=name)
+
+
+class DamagedGguf(ModelFileError):
+    code = "damaged_gguf"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"“{name}” is damaged ({reason}). Get the file again.", name=name, reason=reason)
+
+
+class UnsupportedModel(ModelFileError):
+    code = "unsupported_model"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"“{name}” cannot be used for chat: {reason}.", name=name, reason=reason)
+
+
+# --- loading -------------------------------------------------------------------------------------------------------
+
+
+class ModelLoadError(GlasshouseError):
+    code = "model_load_error"
+
+
+class ModelTooBig(ModelLoadError):
+    code = "model_too_big"
+
+    def __init__(self, name: str, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(
+            f"{name} is too big for this machine right now: it needs {format_bytes(needed_bytes)}, and "
+            f"{format_bytes(free_bytes)} are free. Close other programs, choose a smaller context, or take a smaller "
+            "model or quantization.",
+            name=name,
+            needed_bytes=needed_bytes,
+            free_bytes=free_bytes,
+        )
+
+
+class OutOfMemory(ModelLoadError):
+    code = "out_of_memory"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Out of memory while loading {name}. Close other programs, choose a smaller context or fewer GPU layers, "
+            "or take a smaller model or quantization.",
+            name=name,
+        )
+
+
+class LoadFailed(ModelLoadError):
+    code = "load_failed"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} could not be loaded: {reason}", name=name, reason=reason)
+
+
+# --- the engine ----------------------------------------------------------------------------------------------------
+
+
+class EngineError(GlasshouseError):
+    code = "engine_error"
+
+
+class NoModel(EngineError):
+    code = "no_model"
+
+    def __init__(self) -> None:
+        super().__init__("No model is loaded. Open Models and load one.")
+        self.details = {}
+
+
+class EngineDied(EngineError):
+    code = "engine_died"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The model stopped unexpectedly ({reason}). What was written is kept; the next message starts it again.",
+            reason=reason,
+        )
+
+
+class EngineStopped(EngineError):
+    code = "engine_stopped"
+
+    def __init__(self) -> None:
+        super().__init__("The model was unloaded while it was answering. What was written is kept.")
+        self.details = {}
+
+
+class EngineBusy(EngineError):
+    code = "engine_busy"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(
+            f"Too many requests are waiting. Try again in about {retry_after:.0f} seconds.", retry_after=retry_after
+        )
+
+
+# --- files in transfer ---------------------------------------------------------------------------------------------
+
+
+class TransferError(GlasshouseError):
+    code = "transfer_error"
+
+
+class DiskFull(TransferError):
+    code = "disk_full"
+
+    def __init__(self, name: str, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(
+            f"The disk is too full for {name}: it needs {format_bytes(needed_bytes)}, and {format_bytes(free_bytes)} "
+            "are free. Make room and try again.",
+            name=name,
+            needed_bytes=needed_bytes,
+            free_bytes=free_bytes,
+        )
+
+
+class InvalidFileName(TransferError):
+    code = "invalid_file_name"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"“{name}” is not a usable file name. A model file ends in .gguf and has no folder in its name.", name=name
+        )
+
+
+class FileExists(TransferError):
+    code = "file_exists"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is already a model file named “{name}”. Rename yours or delete the other one first.", name=name
+        )
+
+
+class UnknownUpload(TransferError):
+    code = "unknown_upload"
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__("This import is not known here (any more). Start it again.", upload_id=upload_id)
+
+
+class OffsetMismatch(TransferError):
+    code = "offset_mismatch"
+
+    def __init__(self, expected: int) -> None:
+        super().__init__(f"The import goes on at byte {expected}, not elsewhere.", expected=expected)
+
+
+# --- the store -----------------------------------------------------------------------------------------------------
+
+
+class StoreError(GlasshouseError):
+    code = "store_error"
+
+
+class UnknownConversation(StoreError):
+    code = "unknown_conversation"
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__("This chat does not exist (any more).", conversation_id=conversation_id)
+
+
+class UnknownMessage(StoreError):
+    code = "unknown_message"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__("This message does not exist (any more).", message_id=message_id)
+
+
+class AlreadyAnswering(StoreError):
+    code = "already_answering"
+
+    def __init__(self) -> None:
+        super().__init__("An answer is still being written in this chat. Wait for it or stop it first.")
+        self.details = {}
+
+
+# --- access --------------------------------------------------------------------------------------------------------
+
+
+class AccessError(GlasshouseError):
+    code = "access_error"
+
+
+class SignInRequired(AccessError):
+    code = "sign_in_required"
+
+    def __init__(self) -> None:
+        super().__init__("Sign in with the passphrase first. Programs send it as a bearer key.")
+        self.details = {}
+
+
+class WrongPassphrase(AccessError):
+    code = "wrong_passphrase"
+
+    def __init__(self) -> None:
+        super().__init__("That passphrase is not right.")
+        self.details = {}
+
+
+class WeakPassphrase(AccessError):
+    code = "weak_passphrase"
+
+    def __init__(self, min_length: int) -> None:
+        super().__init__(f"Choose a passphrase of at least {min_length} characters.", min_length=min_length)
+
+
+class TooManyAttempts(AccessError):
+    code = "too_many_attempts"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"Too many wrong attempts. Try again in {retry_after:.0f} seconds.", retry_after=retry_after)
+
+
+class ForbiddenOrigin(AccessError):
+    code = "forbidden_origin"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"Glasshouse does not answer to “{host}”. Use the address that it printed, or allow this name with "
+            "GLASSHOUSE_ALLOWED_HOSTS.",
+            host=host,
+        )
+
+
+class ConfigurationError(GlasshouseError):
+    code = "configuration_error"

@@ -1,0 +1,284 @@
+"""The nouns that every room shares.
+
+Values only: no behaviour beyond derived properties, no I/O, no library but msgspec. They are frozen msgspec structs,
+because most of them travel through the pipe between the web process and the engine process.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "cancelled"]
+EngineState = Literal["stopped", "starting", "ready", "stopping", "failed"]
+MessageState = Literal["streaming", "complete", "stopped", "failed"]
+ModelSource = Literal["local", "folder", "starter"]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every value in this module."""
+
+
+class Priority(IntEnum):
+    """Who goes first when the engine is busy: a person in front of the page, a program, background work."""
+
+    INTERACTIVE = 0
+    API = 1
+    BACKGROUND = 2
+
+
+# --- what is asked of an engine ------------------------------------------------------------------------------------
+
+
+class Message(Value, frozen=True):
+    """One message as a chat template sees it."""
+
+    role: Role
+    content: str
+
+
+class SamplingParams(Value, frozen=True):
+    """How the next token is chosen. The defaults suit chat; `temperature=0` is greedy.
+
+    `top_k=0`, `top_p=1`, `min_p=0` and `repeat_penalty=1` each switch their sampler off. `max_tokens=None` means "as
+    far as the context reaches". `stop` strings end the answer and are not part of it.
+    """
+
+    temperature: float = 0.7
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+
+
+class EngineOptions(Value, frozen=True):
+    """What one engine process is started with. Counts are tokens unless the name says otherwise."""
+
+    context_tokens: int  #: the longest a single sequence may get
+    kv_tokens: int  #: cells of the one KV memory that all sequences share
+    num_slots: int  #: sequences side by side
+    batch_tokens: int = 512  #: token budget of one step
+    gpu_layers: int = 0  #: layers offloaded; -1 means all
+    threads: int | None = None  #: None lets the engine choose from the cores that it may use
+
+
+class EngineInfo(Value, frozen=True):
+    """What an engine says of itself once its model is loaded."""
+
+    description: str  #: llama.cpp's own words, such as "llama 135M Q4_1"
+    num_parameters: int
+    context_train: int
+    options: EngineOptions
+    device: str  #: "CPU", or the name of the GPU that holds the offloaded layers
+    has_chat_template: bool  #: False: the file carries none (or a broken one) and ChatML stands in
+
+
+# --- what comes back -----------------------------------------------------------------------------------------------
+
+
+class Usage(Value, frozen=True):
+    """Token counts of one answer; `cached_tokens` of the prompt were not computed again."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+class Timings(Value, frozen=True):
+    """Seconds as the engine saw them, from the moment the request came through the pipe."""
+
+    queued_seconds: float
+    first_token_seconds: float  #: from arrival to the first sampled token
+    total_seconds: float
+    tokens_per_second: float  #: decoding speed, the first token left out; 0.0 when there is no second one
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of the one stream of events that travels from the engine up to every door."""
+
+
+class Queued(Event, frozen=True):
+    """The request waits; position 1 is next. Sent again whenever the position changes."""
+
+    position: int
+
+
+class PromptProgress(Event, frozen=True):
+    """`done` of `total` prompt tokens are computed (cached ones count as done)."""
+
+    done: int
+    total: int
+
+
+class TextDelta(Event, frozen=True):
+    text: str
+
+
+class ReasoningDelta(Event, frozen=True):
+    """Text that the model thought, not said (between the think tags of its template)."""
+
+    text: str
+
+
+class Finished(Event, frozen=True):
+    """The last event of a request that did not fail; exactly one."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+
+GenerationEvent = Queued | PromptProgress | TextDelta | ReasoningDelta | Finished
+
+
+# --- models --------------------------------------------------------------------------------------------------------
+
+
+class ModelFile(Value, frozen=True):
+    """One GGUF on disk, as the catalog found it. `problem` is None, or the sentence that says why it cannot be used."""
+
+    id: str  #: stable, unique, fit for a URL and an API's `model` field: "SmolLM2-135M-Instruct.Q4_1"
+    name: str  #: for people: "SmolLM2 135M Instruct"
+    path: Path
+    size_bytes: int
+    source: ModelSource
+    architecture: str = ""
+    num_parameters: int = 0
+    quantization: str = ""
+    context_train: int = 0
+    is_chat: bool = True
+    problem: str | None = None
+
+    @property
+    def can_delete(self) -> bool:
+        """Only files in the models directory are Glasshouse's to delete."""
+        return self.source == "local"
+
+
+class Gpu(Value, frozen=True):
+    """One NVIDIA GPU, bytes from NVML."""
+
+    name: str
+    total_bytes: int
+    free_bytes: int
+
+
+class Memory(Value, frozen=True):
+    """What the machine has, in bytes; RAM respects a cgroup limit where there is one."""
+
+    ram_total: int
+    ram_free: int
+    gpus: tuple[Gpu, ...] = ()
+
+
+class EngineLoad(Value, frozen=True):
+    """How busy an engine is; it reports this at most once a second, and when it changes."""
+
+    num_running: int = 0
+    num_waiting: int = 0
+    kv_used: int = 0
+    kv_total: int = 0
+    tokens_per_second: float = 0.0  #: all streams together, over the last second
+
+
+class ModelStatus(Value, frozen=True):
+    """The one true answer to "what is the model doing?"; the page, `/status` and the command line all show this."""
+
+    state: EngineState = "stopped"
+    model: ModelFile | None = None  #: the model that is loading, loaded or failed; None when stopped
+    progress: float = 0.0  #: 0..1 while starting
+    error: str | None = None  #: the sentence for people when state is "failed"
+    memory_bytes: int = 0  #: resident memory of the engine process
+    info: EngineInfo | None = None  #: set while ready
+    load: EngineLoad = EngineLoad()
+
+
+# --- conversations -------------------------------------------------------------------------------------------------
+
+
+class Conversation(Value, frozen=True):
+    """One chat. Times are Unix seconds. `sampling` None means the defaults of the settings."""
+
+    id: str
+    title: str
+    created_at: float
+    updated_at: float
+    system_prompt: str | None = None
+    sampling: SamplingParams | None = None
+    is_answering: bool = False  #: a reply is being written right now
+
+
+class ChatMessage(Value, frozen=True):
+    """One stored message, a node of the conversation's tree. `error` is the sentence shown under a failed reply."""
+
+    id: str
+    conversation_id: str
+    parent_id: str | None
+    role: Role
+    content: str
+    created_at: float
+    state: MessageState = "complete"
+    reasoning: str = ""
+    model_name: str | None = None
+    error: str | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+
+
+class MessageAdded(Event, frozen=True):
+    """A message joined the conversation (a streaming reply joins empty)."""
+
+    message: ChatMessage
+
+
+class ReplyDelta(Event, frozen=True):
+    """New text of a running reply. `start` counts code points of the same field from its beginning: a viewer drops
+    what it already has and asks for the thread again when there is a gap."""
+
+    message_id: str
+    field: Literal["content", "reasoning"]
+    start: int
+    text: str
+
+
+class ReplyWaiting(Event, frozen=True):
+    """Why a reply has no text yet: the model loads (progress 0..1), the request queues, the prompt is being read."""
+
+    message_id: str
+    phase: Literal["loading", "queued", "reading"]
+    progress: float = 0.0  #: of loading or reading
+    position: int = 0  #: in the queue
+
+
+class ReplyEnded(Event, frozen=True):
+    """The reply in its final form, however it ended."""
+
+    message: ChatMessage
+
+
+class ThreadReplaced(Event, frozen=True):
+    """The visible thread changed otherwise (a regenerate took an answer away, the chat was renamed or deleted): read
+    it again."""
+
+
+ChatEvent = MessageAdded | ReplyDelta | ReplyWaiting | ReplyEnded | ThreadReplaced
+
+
+class Thread(Value, frozen=True):
+    """A conversation and its visible path, root first, the running reply with the text it has so far."""
+
+    conversation: Conversation
+    messages: tuple[ChatMessage, ...]
