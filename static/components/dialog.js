@@ -50,8 +50,8 @@ function element(tag, attributes = {}, ...children) {
 export function confirmDialog({ title, text = "", confirm = "Delete", cancel = "Cancel", danger = true }) {
   const titleId = freshId("confirm");
   const textId = freshId("confirm");
-  const no = element("button", { type: "button", class: "btn" }, cancel);
-  const yes = element("button", { type: "button", class: danger ? "btn btn-danger" : "btn btn-primary" }, confirm);
+  const no = element("button", { type: "button", class: "button" }, cancel);
+  const yes = element("button", { type: "button", class: danger ? "button danger" : "button primary" }, confirm);
   const dialog = /** @type {HTMLDialogElement} */ (
     element(
       "dialog",
@@ -119,7 +119,7 @@ export async function copyText(text) {
     return true;
   } catch {
     const host = document.querySelector("dialog[open]") ?? document.body; // outside an open modal nothing is selectable
-    const area = /** @type {HTMLTextAreaElement} */ (element("textarea", { class: "offscreen", "aria-hidden": "true" }));
+    const area = /** @type {HTMLTextAreaElement} */ (element("textarea", { class: "visually-hidden", "aria-hidden": "true" }));
     area.value = text;
     host.append(area);
     area.select();
