@@ -1,0 +1,69 @@
+"""What stands in the `<head>` of a page: style sheets, the theme before the first paint, icons, the manifest.
+
+Knows the files under `static/` and a request's path prefix (a reverse proxy may put Glasshouse under a sub-path).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from fastapi import Request
+
+from webui.assets import STATIC_DIR
+
+STYLE_SHEETS = ("tokens.css", "base.css", "chat.css", "panel.css", "dialogs.css")
+FONT = "vendor/fonts/inter-latin-wght-normal.woff2"
+
+# Runs before anything is painted: the theme, and which regions are open. Without JavaScript nothing here works anyway.
+_FIRST_SCRIPT = """
+(() => {
+  const root = document.documentElement;
+  const read = (key) => { try { return localStorage.getItem("glasshouse." + key); } catch { return null; } };
+  const wanted = read("theme");
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = wanted === "dark" || wanted === "light" ? wanted : dark ? "dark" : "light";
+  root.dataset.panel = innerWidth >= 1200 && read("panel") !== "closed" ? "open" : "closed";
+  root.dataset.side = "closed";
+})();
+"""
+
+
+def path_prefix(request: Request) -> str:
+    """The sub-path that a reverse proxy serves us under, safe to write into HTML; usually empty."""
+    forwarded = quote(request.headers.get("X-Forwarded-Prefix", ""), safe="/:@!$&'()*+,;=%")
+    return forwarded.replace("'", "%27") + str(request.scope.get("root_path", ""))
+
+
+def head_html(prefix: str) -> str:
+    """The head's content for a page under `prefix`."""
+    styles = [
+        f'<link rel="stylesheet" href="{prefix}/static/css/{name}?v={_version(name)}">'
+        for name in STYLE_SHEETS
+        if (STATIC_DIR / "css" / name).is_file()
+    ]
+    return "\n".join(
+        [
+            f"<script>{_FIRST_SCRIPT}</script>",
+            f'<link rel="preload" href="{prefix}/static/{FONT}" as="font" type="font/woff2" crossorigin>',
+            *styles,
+            f'<link rel="manifest" href="{prefix}/static/manifest.webmanifest">',
+            f'<link rel="apple-touch-icon" href="{prefix}/static/icons/icon-180.png">',
+            '<meta name="theme-color" content="#081017">',
+            '<meta name="apple-mobile-web-app-capable" content="yes">',
+            '<meta name="mobile-web-app-capable" content="yes">',
+            '<meta name="description" content="Open language models on your own machine.">',
+        ]
+    )
+
+
+def _version(style_sheet: str) -> str:
+    path = STATIC_DIR / "css" / style_sheet
+    return _hash(path, path.stat().st_mtime)
+
+
+@cache
+def _hash(path: Path, mtime: float) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
