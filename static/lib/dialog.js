@@ -1,6 +1,7 @@
+// @ts-check
 /**
- * Dialogs and toasts for the whole page, in plain DOM: a question with two answers, a short notice, and the few habits
- * that every <dialog> here shares (Esc, a click beside it, focus that goes back where it came from).
+ * Dialogs for the whole page, in plain DOM: a question with two answers, and the few habits that every <dialog> here
+ * shares (Esc, a click beside it, focus that goes back where it came from).
  *
  * Native <dialog> does the focus trap and the backdrop. This module knows nothing of models, chats or the server.
  */
@@ -76,36 +77,6 @@ export function confirmDialog({ title, text = "", confirm = "Delete", cancel = "
     openModal(dialog);
     (danger ? no : yes).focus(); // the safe answer is the one that Enter gives
   });
-}
-
-/** @returns {HTMLElement} the one live region that all toasts share */
-function toastRegion() {
-  const present = document.querySelector(".toasts");
-  if (present) return /** @type {HTMLElement} */ (present);
-  const region = element("div", { class: "toasts", role: "status", "aria-live": "polite", popover: "manual" });
-  document.body.append(region);
-  return region;
-}
-
-/**
- * Shows a short notice at the bottom; above open dialogs too.
- * @param {string} text
- * @param {{kind?: "info" | "good" | "bad", seconds?: number}} options
- */
-export function showToast(text, { kind = "info", seconds = kind === "bad" ? 8 : 4 } = {}) {
-  const region = toastRegion();
-  const toast = element("div", { class: `toast toast-${kind}` }, text);
-  region.append(toast);
-  if (region.showPopover) {
-    if (region.matches(":popover-open")) region.hidePopover(); // leave and enter: to the top of the top layer again
-    region.showPopover();
-  }
-  const leave = () => {
-    toast.remove();
-    if (!region.childElementCount && region.hidePopover && region.matches(":popover-open")) region.hidePopover();
-  };
-  toast.addEventListener("click", leave);
-  window.setTimeout(leave, seconds * 1000);
 }
 
 /**

@@ -1,3 +1,4 @@
+// @ts-check
 /** Numbers as people read them, with units. The same words as webui/errors.py. */
 
 /** Decimal units, as disks and model pages count: 98 MB, 2.5 GB. @param {number} count */

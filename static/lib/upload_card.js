@@ -1,13 +1,13 @@
+// @ts-check
 /**
  * One file on its way to the server as a card: how far, how fast, how long still, and what to do when it stopped.
  * The model panel lists these; the import zone shows them when the panel is closed.
  */
 
-import { icon } from "glasshouse/icon.js";
-import { formatBytes, formatSeconds } from "glasshouse/format.js";
-import { cancelUpload, dismissUpload, resumeWith, retryUpload } from "glasshouse/uploads.js";
-
 import {h} from "vue";
+import {icon} from "glasshouse/icon.js";
+import {formatBytes, formatSeconds} from "glasshouse/format.js";
+import {cancelUpload, dismissUpload, resumeWith, retryUpload} from "glasshouse/uploads.js";
 
 /** @param {import("./uploads.js").Upload} item */
 function describe(item) {

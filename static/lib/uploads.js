@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Model files on their way from this browser to the server's disk: a queue, one file at a time, in slices that can be
  * sent again. A cut connection costs one slice; after a reload the same file goes on where it stopped.

@@ -1,25 +1,7 @@
-"""The pieces of the page: one `ui.element` and one ES module under static/components/ each.
-
-NiceGUI serves each component file under its own hashed address, so a relative import between them would miss. The
-import map's names stand for our folders instead, in a sub-path too: `glasshouse/…` is static/lib, the modules that
-components share, and `glasshouse-vendor/…` is static/vendor.
-"""
+"""The pieces of the page: one `ui.element` and one ES module under static/components/ each."""
 
 from __future__ import annotations
-
-from pathlib import Path
-
-from nicegui.dependencies import register_esm
 
 from webui.assets import STATIC_DIR
 
 COMPONENTS = STATIC_DIR / "components"
-
-
-def _register(name: str, folder: Path) -> None:
-    """Browsers may keep the files for a year: the newest one's time is part of the address."""
-    register_esm(name, folder, max_time=max((file.stat().st_mtime for file in folder.rglob("*.js")), default=None))
-
-
-_register("glasshouse", STATIC_DIR / "lib")
-_register("glasshouse-vendor", STATIC_DIR / "vendor")
