@@ -29,7 +29,8 @@
     ├── StoreError
     │   ├── UnknownConversation
     │   ├── UnknownMessage
-    │   └── AlreadyAnswering          one reply at a time in a conversation
+    │   ├── AlreadyAnswering          one reply at a time in a conversation
+    │   └── StoreFailed               the database could not be read or written
     ├── AccessError
     │   ├── SignInRequired
     │   ├── WrongPassphrase
@@ -326,6 +327,17 @@ class AlreadyAnswering(StoreError):
     def __init__(self) -> None:
         super().__init__("An answer is still being written in this chat. Wait for it or stop it first.")
         self.details = {}
+
+
+class StoreFailed(StoreError):
+    code = "store_failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"Glasshouse could not read or write its database ({reason}). Check that the disk has room and that the "
+            "data folder can be written to.",
+            reason=reason,
+        )
 
 
 # --- access --------------------------------------------------------------------------------------------------------

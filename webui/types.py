@@ -200,7 +200,9 @@ class ModelStatus(Value, frozen=True):
     state: EngineState = "stopped"
     model: ModelFile | None = None  #: the model that is loading, loaded or failed; None when stopped
     progress: float = 0.0  #: 0..1 while starting
-    error: str | None = None  #: the sentence for people when state is "failed"
+    #: the sentence for people when state is "failed"; also kept while the state is another one because a load was
+    #: refused or failed and the former model came back; gone with the next load or unload
+    error: str | None = None
     memory_bytes: int = 0  #: resident memory of the engine process
     info: EngineInfo | None = None  #: set while ready
     load: EngineLoad = EngineLoad()
@@ -234,6 +236,7 @@ class ChatMessage(Value, frozen=True):
     reasoning: str = ""
     model_name: str | None = None
     error: str | None = None
+    error_code: str | None = None  #: `code` of the error behind `error`, for those who must tell errors apart
     usage: Usage | None = None
     timings: Timings | None = None
 

@@ -1,0 +1,80 @@
+"""The database's schema as a list of steps. Steps are only ever added: a step that was released is never changed.
+
+Step N brings a database from version N-1 to N; `database.py` runs each in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import aiosqlite
+
+Migration = Callable[[aiosqlite.Connection], Awaitable[None]]
+
+
+async def create_conversations(connection: aiosqlite.Connection) -> None:
+    """Conversations are trees of messages: each message names its parent, the conversation names the visible leaf."""
+    await connection.execute(
+        """
+        CREATE TABLE conversations (
+            id TEXT PRIMARY KEY,
+            title TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            updated_at REAL NOT NULL,
+            system_prompt TEXT,
+            sampling TEXT,
+            leaf_id TEXT REFERENCES messages (id) DEFERRABLE INITIALLY DEFERRED
+        ) STRICT
+        """
+    )
+    # A parent has no ON DELETE CASCADE: SQLite would recurse once per message and stops at 1,000 of them. Deferred,
+    # because all messages of a conversation go together and their order does not matter.
+    await connection.execute(
+        """
+        CREATE TABLE messages (
+            id TEXT PRIMARY KEY,
+            conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            parent_id TEXT REFERENCES messages (id) DEFERRABLE INITIALLY DEFERRED,
+            role TEXT NOT NULL,
+            content TEXT NOT NULL,
+            reasoning TEXT NOT NULL,
+            state TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            model_name TEXT,
+            error TEXT,
+            error_code TEXT,
+            usage TEXT,
+            timings TEXT
+        ) STRICT
+        """
+    )
+    await connection.execute("CREATE INDEX conversations_by_update ON conversations (updated_at)")
+    await connection.execute("CREATE INDEX messages_by_conversation ON messages (conversation_id)")
+    await connection.execute("CREATE INDEX messages_by_parent ON messages (parent_id)")
+    await connection.execute("CREATE INDEX messages_in_flight ON messages (state) WHERE state = 'streaming'")
+
+
+async def create_preferences(connection: aiosqlite.Connection) -> None:
+    """What a person chose in the page: one row a preference, the value as JSON."""
+    await connection.execute("CREATE TABLE preferences (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
+
+
+async def create_sessions(connection: aiosqlite.Connection) -> None:
+    """Browsers that signed in (by the hash of their token), and the hash of the passphrase that they used."""
+    await connection.execute(
+        """
+        CREATE TABLE sessions (
+            token_hash TEXT PRIMARY KEY,
+            label TEXT NOT NULL,
+            address TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            seen_at REAL NOT NULL
+        ) STRICT
+        """
+    )
+    await connection.execute(
+        "CREATE TABLE passphrase (id INTEGER PRIMARY KEY CHECK (id = 1), hash TEXT NOT NULL) STRICT"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (create_conversations, create_preferences, create_sessions)

@@ -1,0 +1,56 @@
+"""Browsers that signed in, and the hash of the passphrase, in SQLite.
+
+It knows hashes only: neither a token nor a passphrase in clear text comes this far (`core/access.py` keeps those).
+"""
+
+from __future__ import annotations
+
+import time
+
+from webui.store.database import Database
+
+
+class SessionStore:
+    """Sessions by the hash of their token, and the one passphrase hash."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def hashes(self, *, seen_since: float = 0.0) -> set[str]:
+        """The token hashes of all sessions that were seen since then (Unix seconds)."""
+        rows = await self._database.fetch_all("SELECT token_hash FROM sessions WHERE seen_at >= ?", (seen_since,))
+        return {row[0] for row in rows}
+
+    async def add(self, token_hash: str, *, label: str, address: str) -> None:
+        now = time.time()
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO sessions (token_hash, label, address, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
+                (token_hash, label, address, now, now),
+            )
+
+    async def touch(self, token_hash: str) -> None:
+        """Note that the session was used just now."""
+        async with self._database.transaction() as connection:
+            await connection.execute("UPDATE sessions SET seen_at = ? WHERE token_hash = ?", (time.time(), token_hash))
+
+    async def remove(self, token_hash: str) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash,))
+
+    async def remove_unseen(self, *, since: float) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute("DELETE FROM sessions WHERE seen_at < ?", (since,))
+
+    async def passphrase_hash(self) -> str | None:
+        row = await self._database.fetch_one("SELECT hash FROM passphrase")
+        return None if row is None else str(row[0])
+
+    async def replace_passphrase(self, passphrase_hash: str, *, keep_token_hash: str | None = None) -> None:
+        """Store another passphrase hash and end every session but the one to keep, in one step."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO passphrase (id, hash) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET hash = excluded.hash",
+                (passphrase_hash,),
+            )
+            await connection.execute("DELETE FROM sessions WHERE token_hash IS NOT ?", (keep_token_hash,))
