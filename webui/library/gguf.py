@@ -1,0 +1,218 @@
+"""What a GGUF file's header says about its model, in the words that the rest of Glasshouse uses.
+
+It joins the parts of a split model and never reads tensor data. It does not know the machine, nor whether the model
+fits it. Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md and llama.cpp's `llama-arch.cpp`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from webui.errors import DamagedGguf, UnsupportedModel
+from webui.library.ggml_types import FILE_TYPES, GUESSED_FILE_TYPE
+from webui.library.gguf_file import GgufFile, MetadataValue, parse_gguf_file
+from webui.library.split import list_parts
+
+_Key = TypeVar("_Key", int, str)
+
+_MAX_LAYERS = 4096
+_MAX_COUNT = (1 << 31) - 1  # llama.cpp keeps these in 32 bits
+
+# Architectures without a key that tells: models that embed or rank, and files that llama.cpp cannot chat with at all.
+_EMBEDDING_ARCHITECTURES = frozenset(
+    {"bert", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "eurobert"}
+    | {"gemma-embedding", "t5encoder"}
+)
+_UNSUPPORTED_ARCHITECTURES = {
+    "clip": "it is the image or sound reader (mmproj) of another model",
+    "wavtokenizer-dec": "it turns codes into sound",
+    "t5": "encoder-decoder models are not supported",
+}
+_UNSUPPORTED_KINDS = {
+    "adapter": "it is an adapter (LoRA) for another model",
+    "mmproj": "it is the image or sound reader (mmproj) of another model",
+    "imatrix": "it is an importance matrix, made for quantizing a model",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """One model (all its parts). Bytes are of the tensors as stored; 0 or "" means that the file does not say."""
+
+    version: int
+    architecture: str
+    name: str
+    kind: str  #: general.type: "model" nearly always
+    num_parameters: int
+    quantization: str  #: "Q4_K_M"
+    file_bytes: int
+    tensor_bytes: int
+    num_parts: int
+    context_train: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: tuple[int, ...]  #: of every layer; 0 where a layer keeps no KV (recurrent layers)
+    key_length: int  #: of one head
+    value_length: int
+    embedding_length: int
+    feed_forward_length: int
+    vocab_size: int
+    sliding_window: int  #: tokens; 0 without
+    num_experts: int
+    pooling_type: int  #: llama.cpp's: 0 none, 1 mean, 2 CLS, 3 last, 4 rank
+    is_causal: bool
+    chat_template: str | None
+    layer_bytes: tuple[int, ...]  #: of every layer
+    input_bytes: int  #: the token embeddings, which stay in RAM
+    output_bytes: int  #: what stands behind the last layer
+
+    @property
+    def is_embedding(self) -> bool:
+        """Made to embed or to rank, not to write."""
+        return self.pooling_type != 0 or self.architecture in _EMBEDDING_ARCHITECTURES
+
+    @property
+    def is_chat(self) -> bool:
+        return not self.is_embedding and self.is_causal and self.unsupported_reason is None
+
+    @property
+    def unsupported_reason(self) -> str | None:
+        """Why llama.cpp cannot run this file as a model, or None when it can."""
+        return _UNSUPPORTED_ARCHITECTURES.get(self.architecture) or _UNSUPPORTED_KINDS.get(self.kind)
+
+
+def read_header(path: Path) -> GgufHeader:
+    """The header of the model at `path`; for a split model `path` is any part and all parts are needed.
+
+    Raises NotGguf, DamagedGguf (tensors that reach beyond the end of the file, a missing part) or UnsupportedModel (a
+    GGUF version or tensor type that llama.cpp cannot read), and OSError when a file cannot be opened.
+    """
+    parts = list_parts(path)
+    missing = [number for number, part in enumerate(parts, 1) if not part.is_file()]
+    if missing and len(parts) > 1:
+        raise DamagedGguf(path.name, f"part {missing[0]} of {len(parts)} is missing")
+    return _describe([parse_gguf_file(part) for part in parts], path.name)
+
+
+def check_part(path: Path, name: str) -> None:
+    """Whether one file is whole by itself, be it a model or a part of one. Raises like `read_header`."""
+    parse_gguf_file(path, name)
+
+
+def ensure_chat_model(header: GgufHeader, name: str) -> None:
+    """Raises UnsupportedModel for what is not made to chat."""
+    if header.unsupported_reason is not None:
+        raise UnsupportedModel(name, header.unsupported_reason)
+    if header.is_embedding:
+        raise UnsupportedModel(name, "it is made for search and embeddings, not for writing")
+    if not header.is_causal:
+        raise UnsupportedModel(name, "it does not write from left to right (a diffusion or encoder model)")
+
+
+def _describe(files: list[GgufFile], name: str) -> GgufHeader:
+    fields = _Fields(files[0].metadata, name)
+    num_layers = fields.count("block_count", limit=_MAX_LAYERS)
+    heads = fields.per_layer("attention.head_count", num_layers)
+    embedding_length = fields.count("embedding_length")
+    num_heads = max(heads, default=0)
+    head_length = embedding_length // num_heads if num_heads else 0
+    other = _sum_tables([file.other_bytes for file in files])
+    layers = _sum_tables([file.layer_bytes for file in files])
+    input_bytes = sum(size for tensor, size in other.items() if tensor.startswith("token_embd"))
+    return GgufHeader(
+        version=files[0].version,
+        architecture=fields.architecture,
+        name=fields.text("general.name").strip(),
+        kind=fields.text("general.type") or "model",
+        num_parameters=sum(file.num_elements for file in files),
+        quantization=_quantization(fields, files),
+        file_bytes=sum(file.file_bytes for file in files),
+        tensor_bytes=sum(file.tensor_bytes for file in files),
+        num_parts=len(files),
+        context_train=fields.count("context_length"),
+        num_layers=num_layers,
+        num_heads=num_heads,
+        num_kv_heads=_kv_heads(fields, heads, num_layers),
+        key_length=fields.count("attention.key_length", head_length),
+        value_length=fields.count("attention.value_length", head_length),
+        embedding_length=embedding_length,
+        feed_forward_length=max(fields.per_layer("feed_forward_length", num_layers), default=0),
+        vocab_size=files[0].array_lengths.get("tokenizer.ggml.tokens", 0) or fields.count("vocab_size"),
+        sliding_window=fields.count("attention.sliding_window"),
+        num_experts=fields.count("expert_count"),
+        pooling_type=fields.count("pooling_type"),
+        is_causal=bool(fields.count("attention.causal", 1)),
+        chat_template=fields.text("tokenizer.chat_template") or None,
+        layer_bytes=tuple(layers.get(number, 0) for number in range(num_layers)),
+        input_bytes=input_bytes,
+        output_bytes=sum(other.values()) - input_bytes,
+    )
+
+
+class _Fields:
+    """Metadata by name, where a value of the wrong kind means a damaged file."""
+
+    def __init__(self, metadata: dict[str, MetadataValue], file_name: str) -> None:
+        self._metadata = metadata
+        self._file_name = file_name
+        self.architecture = self.text("general.architecture")
+        if not self.architecture:
+            raise DamagedGguf(file_name, "it does not name its architecture")
+
+    def has(self, key: str) -> bool:
+        return f"{self.architecture}.{key}" in self._metadata
+
+    def text(self, key: str) -> str:
+        value = self._metadata.get(key, "")
+        if not isinstance(value, str):
+            raise DamagedGguf(self._file_name, f"{key} is not a text")
+        return value
+
+    def count(self, key: str, default: int = 0, limit: int = _MAX_COUNT) -> int:
+        """A number of the model's own architecture. Some files give one per layer where most give one: the largest."""
+        return max(self._numbers(key, default, limit), default=default)
+
+    def per_layer(self, key: str, num_layers: int) -> tuple[int, ...]:
+        values = self._numbers(key, 0, _MAX_COUNT)
+        if len(values) == 1:
+            return values * num_layers
+        return (values + (0,) * num_layers)[:num_layers]
+
+    def _numbers(self, key: str, default: int, limit: int) -> tuple[int, ...]:
+        value = self._metadata.get(f"{self.architecture}.{key}", default)
+        values = value if isinstance(value, tuple) else (value,)
+        counts = tuple(int(each) for each in values if isinstance(each, int) and 0 <= each <= limit)
+        if len(counts) != len(values):
+            raise DamagedGguf(self._file_name, f"{key} is not a usable number")
+        return counts
+
+    def file_type(self) -> str:
+        value = self._metadata.get("general.file_type")
+        return FILE_TYPES.get(value & ~GUESSED_FILE_TYPE, "") if isinstance(value, int) else ""
+
+
+def _quantization(fields: _Fields, files: list[GgufFile]) -> str:
+    """What the file says, else the type that most of its bytes have."""
+    sizes = _sum_tables([file.type_bytes for file in files])
+    return fields.file_type() or max(sizes, key=lambda name: sizes[name], default="")
+
+
+def _kv_heads(fields: _Fields, heads: tuple[int, ...], num_layers: int) -> tuple[int, ...]:
+    """Files without the key have as many KV heads as heads; hybrids attend only in every n-th layer."""
+    kv_heads = (
+        fields.per_layer("attention.head_count_kv", num_layers) if fields.has("attention.head_count_kv") else heads
+    )
+    interval = fields.count("full_attention_interval")
+    if interval > 1:
+        return tuple(count if (layer + 1) % interval == 0 else 0 for layer, count in enumerate(kv_heads))
+    return kv_heads
+
+
+def _sum_tables(tables: list[dict[_Key, int]]) -> dict[_Key, int]:
+    total: dict[_Key, int] = {}
+    for table in tables:
+        for key, size in table.items():
+            total[key] = total.get(key, 0) + size
+    return total
