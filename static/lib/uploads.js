@@ -49,6 +49,12 @@ export function addFiles(files) {
   run();
 }
 
+/** Opens the browser's file picker; several files may be chosen. Only a press of the person may do this. */
+export function pickFiles() {
+  const input = /** @type {HTMLInputElement} */ (document.querySelector("input.gguf-picker"));
+  input?.click();
+}
+
 /** Says beside the others why something that was dropped cannot be imported. @param {string} name @param {string} error */
 export function refuse(name, error) {
   uploads.push({ ...newUpload(name, 0, null), state: "failed", error });

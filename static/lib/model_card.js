@@ -1,0 +1,131 @@
+// @ts-check
+// One model as a card: what it is, whether it fits, and the one thing to do with it now. Drawn for the model panel,
+// which holds the state and does what the buttons say.
+import {h} from "vue";
+import {icon} from "glasshouse/icon.js";
+import {formatBytes, formatParameters, formatTokens} from "glasshouse/format.js";
+
+const CONTEXTS = [2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576];
+
+/**
+ * @typedef {{id: string, name: string, fileName: string, architecture: string, parameters: number, quantization: string,
+ *   size: number, context: number, source: string, problem: string|null, canDelete: boolean,
+ *   fit: {isTooBig: boolean, needed: number, free: number}|null}} Model
+ */
+
+/** @param {Model} model */
+function facts(model) {
+  return [
+    model.architecture,
+    model.parameters > 0 && formatParameters(model.parameters),
+    model.quantization,
+    formatBytes(model.size),
+    model.context > 0 && `${formatTokens(model.context)} context`,
+  ].filter(Boolean).join(" · ");
+}
+
+/** @param {Model} model @param {any} panel */
+function badges(model, panel) {
+  const {state, id} = panel.status;
+  const isActive = id === model.id && state !== "stopped" && state !== "failed";
+  const isChosen = panel.chosen === model.id && !isActive;
+  return [
+    model.source === "starter" && h("span", {class: "badge", title: "Comes with Glasshouse"}, "starter"),
+    isChosen && h("span", {class: "badge", title: "Loads by itself with the next message"}, "chosen"),
+    !isActive && model.fit && (model.fit.isTooBig
+      ? h("span", {class: "badge bad"}, "too big")
+      : h("span", {class: "badge good"}, "fits")),
+  ].filter(Boolean);
+}
+
+/** @param {Model} model @param {any} panel @param {string} nameId */
+function mainButton(model, panel, nameId) {
+  const {state, id} = panel.status;
+  const button = (label, onClick, more = {}) =>
+    h("button", {type: "button", class: "button", "aria-describedby": nameId, onClick, ...more}, label);
+  if (id === model.id && state === "ready") return button("Unload", () => panel.$emit("unload"));
+  if (id === model.id && state === "starting") return button("Cancel", () => panel.$emit("unload"));
+  if (id === model.id && state === "stopping") return button("Unload", () => undefined, {disabled: true});
+  return button("Load", () => panel.load(model), {disabled: state === "starting" || state === "stopping"});
+}
+
+/** @param {Model} model @param {any} panel */
+function progress(model, panel) {
+  const {state, id, progress: share, text} = panel.status;
+  if (id !== model.id) return null;
+  if (state === "ready") return h("p", {class: "model-running numbers"}, [h("i", {class: "dot ready"}), text]);
+  if (state !== "starting") return null;
+  const percent = Math.floor(share * 100);
+  return h("div", {class: "model-progress"}, [
+    h("div", {class: "bar pulsing", role: "progressbar", "aria-label": `Loading ${model.name}`, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": percent},
+      h("i", {style: {width: `${Math.max(2, share * 100)}%`}})),
+    h("p", {class: "model-progress-words numbers"}, [h("span", share < 1 ? "Loading · reading weights" : "Loading · warming up"), h("span", `${percent} %`)]),
+  ]);
+}
+
+/** @param {Model} model @param {any} panel @param {string} nameId */
+function options(model, panel, nameId) {
+  const sizes = CONTEXTS.filter((size) => size < model.context);
+  if (model.context) sizes.push(model.context);
+  const numberOrNull = (event) => (event.target.value === "" ? null : Number(event.target.value));
+  const isRunning = panel.status.id === model.id && panel.status.state === "ready";
+  const hasGpu = panel.memory.gpus.length > 0 && !panel.device;
+  return h("div", {class: "model-options", id: `options-${model.id}`}, [
+    h("label", {class: "option"}, [
+      h("span", "Context"),
+      h("select", {class: "field small", value: panel.options.ctx ?? "", onChange: (event) => panel.setOptions({ctx: numberOrNull(event)})}, [
+        h("option", {value: ""}, "Auto"),
+        ...sizes.map((size) => h("option", {value: size}, formatTokens(size))),
+      ]),
+    ]),
+    hasGpu && h("label", {class: "option"}, [
+      h("span", "GPU layers"),
+      h("input", {class: "field small", type: "number", min: 0, inputmode: "numeric", placeholder: "As many as fit", value: panel.options.gpuLayers ?? "",
+        onChange: (event) => panel.setOptions({gpuLayers: numberOrNull(event)})}),
+    ]),
+    panel.plan?.id === model.id && h("p", {class: ["option-plan", "numbers", panel.plan.isTooBig && "too-big"], role: "status"}, panel.plan.text),
+    (isRunning || model.canDelete) && h("div", {class: "option-actions"}, [
+      isRunning && h("button", {type: "button", class: "button", "aria-describedby": nameId, onClick: () => panel.load(model)}, [icon("refresh-cw"), "Reload"]),
+      model.canDelete && h("button", {type: "button", class: "button danger", "aria-describedby": nameId, onClick: () => panel.remove(model)}, [icon("trash-2"), "Delete"]),
+    ]),
+  ]);
+}
+
+/** @param {string} text @param {() => void} [dismiss] */
+function problem(text, dismiss) {
+  return h("div", {class: "model-problem", role: "alert"}, [
+    icon("circle-alert"),
+    h("p", text),
+    dismiss && h("button", {type: "button", class: "icon-button", "aria-label": "Dismiss", onClick: dismiss}, icon("x")),
+  ]);
+}
+
+/** @param {Model} model @param {any} panel */
+export function modelCard(model, panel) {
+  const nameId = `name-${model.id}`;
+  const isOpen = panel.opened === model.id;
+  const {state, id, error} = panel.status;
+  const isActive = id === model.id;
+  const tooBig = !isActive && model.fit?.isTooBig;
+  const sentence = panel.errors[model.id] ?? (isActive && state === "failed" ? error : null);
+  return h("article", {class: ["card", "model", isActive && `is-${state}`, model.problem && "is-broken"], "aria-labelledby": nameId}, [
+    h("div", {class: "model-line"}, [
+      h("div", {class: "model-title"}, [
+        h("div", {class: "model-heading"}, [h("h4", {class: "model-name", id: nameId}, model.name), ...(model.problem ? [] : badges(model, panel))]),
+        h("p", {class: "model-facts numbers"}, model.problem ? formatBytes(model.size) : facts(model)),
+        tooBig && h("p", {class: "model-facts numbers too-big"}, `needs ${formatBytes(model.fit.needed)}, ${formatBytes(model.fit.free)} free`),
+      ]),
+      h("div", {class: "model-actions"}, model.problem
+        ? model.canDelete && h("button", {type: "button", class: "icon-button", "aria-label": `Delete ${model.name}`, title: "Delete", onClick: () => panel.remove(model)}, icon("trash-2"))
+        : [
+            h("button", {type: "button", class: ["icon-button", isOpen && "on"], "aria-label": `Options of ${model.name}`, title: "Options", "aria-expanded": isOpen,
+              "aria-controls": `options-${model.id}`, onClick: () => panel.toggleOptions(model)}, icon("sliders-horizontal")),
+            mainButton(model, panel, nameId),
+          ]),
+    ]),
+    model.problem && problem(model.problem),
+    progress(model, panel),
+    sentence && problem(sentence, panel.errors[model.id] ? () => panel.dismissError(model.id) : undefined),
+    isOpen && options(model, panel, nameId),
+  ]);
+}
