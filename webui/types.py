@@ -237,6 +237,7 @@ class ChatMessage(Value, frozen=True):
     model_name: str | None = None
     error: str | None = None
     error_code: str | None = None  #: `code` of the error behind `error`, for those who must tell errors apart
+    finish_reason: FinishReason | None = None  #: "length": the answer was cut at max_tokens or the context's end
     usage: Usage | None = None
     timings: Timings | None = None
 

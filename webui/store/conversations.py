@@ -3,6 +3,8 @@
 It knows rows; it does not know who writes a reply, or that one is running (`is_answering` is core's to say).
 """
 
+# ruff: noqa: S608 - the columns that are put into statements are named in this file, every value is a parameter
+
 from __future__ import annotations
 
 import sqlite3
@@ -22,7 +24,7 @@ INTERRUPTED = "Glasshouse was stopped while this was being written. What was wri
 _CONVERSATION = "id, title, created_at, updated_at, system_prompt, sampling"
 _MESSAGE = (
     "id, conversation_id, parent_id, role, content, reasoning, state, created_at, model_name, error, error_code, "
-    "usage, timings"
+    "finish_reason, usage, timings"
 )
 
 
@@ -64,8 +66,8 @@ class ConversationStore:
         self,
         conversation_id: str,
         *,
-        system_prompt: str | None | UnsetType = UNSET,
-        sampling: SamplingParams | None | UnsetType = UNSET,
+        system_prompt: str | UnsetType | None = UNSET,
+        sampling: SamplingParams | UnsetType | None = UNSET,
     ) -> None:
         """Change what is given; None goes back to the defaults of the settings."""
         changes: dict[str, Any] = {}

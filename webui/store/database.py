@@ -39,7 +39,7 @@ class Database:
     @classmethod
     async def open(cls, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> Database:
         """Open `path` (its folder is made, private to the user) and bring it up to the newest version."""
-        _make_private_folder(path.parent)
+        make_private_folder(path.parent)
         try:
             # Transactions are begun by hand in `transaction`; Python's own would begin them behind our back.
             connection = await aiosqlite.connect(path, isolation_level=None)
@@ -110,7 +110,7 @@ class Database:
                 await connection.execute(f"PRAGMA user_version = {number}")
 
 
-def _make_private_folder(folder: Path) -> None:
+def make_private_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

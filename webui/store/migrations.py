@@ -43,6 +43,7 @@ async def create_conversations(connection: aiosqlite.Connection) -> None:
             model_name TEXT,
             error TEXT,
             error_code TEXT,
+            finish_reason TEXT,
             usage TEXT,
             timings TEXT
         ) STRICT

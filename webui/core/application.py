@@ -1,0 +1,87 @@
+"""The whole application without a door: everything that pages, API and command line share, opened and closed in order.
+
+It knows what is made of what; it does not know who uses it.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from webui.config import Settings
+from webui.core.access import Access
+from webui.core.chat import Chats
+from webui.core.data_lock import DataLock
+from webui.core.engine import EngineFactory
+from webui.core.engine_client import EngineClient
+from webui.core.model_manager import ModelManager
+from webui.core.uploads import ObservedUploads
+from webui.library.catalog import Catalog
+from webui.library.uploads import Uploads
+from webui.store.conversations import ConversationStore
+from webui.store.database import Database, make_private_folder
+from webui.store.preferences import Preferences
+from webui.store.sessions import SessionStore
+
+_log = logging.getLogger(__name__)
+
+
+class Application:
+    """`async with Application(settings) as application:`; its parts exist inside that block.
+
+    Raises ConfigurationError when the data folder cannot be used or another server uses it.
+    """
+
+    preferences: Preferences
+    catalog: Catalog
+    uploads: ObservedUploads
+    models: ModelManager
+    chats: Chats
+    access: Access
+
+    def __init__(self, settings: Settings, *, engine_factory: EngineFactory = EngineClient) -> None:
+        self.settings = settings
+        self._engine_factory = engine_factory
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:  # what was opened is closed again when a later part fails
+            await self._open(opening)
+            self._closing = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._closing.aclose()
+
+    async def _open(self, closing: AsyncExitStack) -> None:
+        settings = self.settings
+        make_private_folder(settings.data_dir)
+        lock = DataLock(settings.data_dir)
+        lock.acquire()
+        closing.callback(lock.release)
+
+        database = await Database.open(settings.data_dir / "glasshouse.db")
+        closing.push_async_callback(database.close)
+        conversations = ConversationStore(database)
+        num_interrupted = await conversations.close_interrupted()
+        if num_interrupted:
+            _log.warning("%d answers were cut off when Glasshouse stopped the last time", num_interrupted)
+        self.preferences = Preferences(database)
+        preferences = await self.preferences.load()
+
+        extra_dirs = [*settings.extra_models_dirs, *map(Path, preferences.extra_dirs)]
+        self.catalog = Catalog(settings.models_dir, extra_dirs)
+        self.models = ModelManager(self.catalog, self.preferences, settings, engine_factory=self._engine_factory)
+        closing.push_async_callback(self.models.close)
+        self.uploads = ObservedUploads(
+            Uploads(settings.models_dir), on_complete=lambda: self.models.catalog_changed.emit(None)
+        )
+        self.chats = Chats(conversations, self.models, self.preferences)
+        closing.push_async_callback(self.chats.close)
+        self.access = Access(SessionStore(database), passphrase=settings.passphrase)
+        await self.access.load()

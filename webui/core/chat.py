@@ -1,0 +1,237 @@
+"""The conversations of this server: what people do with them, and the replies that are being written.
+
+It knows stores, the model manager and running replies; it does not know pages or requests. One reply at a time in a
+conversation, any number of conversations at once. Whoever shows a conversation watches it and reads its thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from webui.core.model_manager import ModelManager
+from webui.core.prompt import build_prompt, make_title
+from webui.core.reply import Reply
+from webui.core.signal import Signal
+from webui.core.tasks import OwnedTasks
+from webui.errors import AlreadyAnswering, EmptyMessage, MessageTooLarge, UnknownMessage
+from webui.store.conversations import INTERRUPTED, ConversationStore
+from webui.store.preferences import Preferences
+from webui.types import (
+    ChatEvent,
+    ChatMessage,
+    Conversation,
+    Message,
+    MessageAdded,
+    ReplyEnded,
+    ReplyWaiting,
+    Role,
+    SamplingParams,
+    Thread,
+    ThreadReplaced,
+)
+
+MAX_MESSAGE_BYTES = 2_000_000
+NEW_CHAT = "New chat"
+
+
+class Chats:
+    """`changed` tells that the list of conversations is another one (a title, the order, who is answering)."""
+
+    def __init__(self, store: ConversationStore, models: ModelManager, preferences: Preferences) -> None:
+        self.changed: Signal[None] = Signal()
+        self._store = store
+        self._models = models
+        self._preferences = preferences
+        self._tasks = OwnedTasks()
+        self._replies: dict[str, Reply] = {}  # by conversation
+        self._reply_tasks: dict[str, asyncio.Task[None]] = {}
+        self._reserved: set[str] = set()  # conversations in which a reply is just being set up
+        self._watchers: dict[str, Signal[ChatEvent]] = {}
+
+    # --- conversations ---------------------------------------------------------------------------------------------
+
+    async def list(self) -> list[Conversation]:
+        """Newest first."""
+        return [self._with_activity(conversation) for conversation in await self._store.list()]
+
+    async def create(self, *, title: str = NEW_CHAT) -> Conversation:
+        conversation = await self._store.create(title=title)
+        self.changed.emit(None)
+        return conversation
+
+    async def rename(self, conversation_id: str, title: str) -> None:
+        """An empty title raises EmptyMessage; a long one is cut."""
+        if not title.strip():
+            raise EmptyMessage
+        await self._store.rename(conversation_id, make_title(title))
+        self._announce(conversation_id)
+
+    async def update(
+        self,
+        conversation_id: str,
+        *,
+        system_prompt: str | UnsetType | None = UNSET,
+        sampling: SamplingParams | UnsetType | None = UNSET,
+    ) -> None:
+        """Change the conversation's own settings; None goes back to the defaults. They count from the next answer."""
+        await self._store.update(conversation_id, system_prompt=system_prompt, sampling=sampling)
+        self._announce(conversation_id)
+
+    async def delete(self, conversation_id: str) -> None:
+        """Delete the conversation with all its messages; a running answer is stopped first."""
+        await self.stop(conversation_id)
+        await self._store.delete(conversation_id)
+        self._announce(conversation_id)
+
+    async def thread(self, conversation_id: str) -> Thread:
+        """The visible messages. A running reply has the text that was told to watchers so far, so that the next
+        ReplyDelta continues exactly there."""
+        conversation = await self._store.get(conversation_id)
+        messages = await self._store.path(conversation_id)
+        reply = self._replies.get(conversation_id)
+        if reply is not None:
+            messages = tuple(reply.message if message.id == reply.message.id else message for message in messages)
+        return Thread(conversation=self._with_activity(conversation), messages=messages)
+
+    def watch(self, conversation_id: str, listener: Callable[[ChatEvent], None]) -> Callable[[], None]:
+        """Hear what happens in a conversation; the returned function ends that."""
+        signal = self._watchers.setdefault(conversation_id, Signal())
+        unsubscribe = signal.subscribe(listener)
+
+        def unwatch() -> None:
+            unsubscribe()
+            if not signal.has_listeners and self._watchers.get(conversation_id) is signal:
+                del self._watchers[conversation_id]
+
+        return unwatch
+
+    def waiting(self, conversation_id: str) -> ReplyWaiting | None:
+        """Why the running reply has no text yet, for those who come late; None when it has or none runs."""
+        reply = self._replies.get(conversation_id)
+        return reply.waiting if reply is not None else None
+
+    # --- replies ---------------------------------------------------------------------------------------------------
+
+    async def send(self, conversation_id: str, text: str, *, owner: str = "") -> ChatMessage:
+        """Store a message and start the reply to it; returns the stored message without waiting for the reply."""
+        if not text.strip():
+            raise EmptyMessage
+        size = len(text.encode(errors="replace"))
+        if size > MAX_MESSAGE_BYTES:
+            raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
+        return await self._tasks.run(self._send(conversation_id, text, owner))
+
+    async def regenerate(self, conversation_id: str, *, owner: str = "") -> None:
+        """Answer the last question anew; the former answer stays in the tree beside the new one."""
+        await self._tasks.run(self._regenerate(conversation_id, owner))
+
+    async def stop(self, conversation_id: str) -> None:
+        """Stop the running reply, if there is one, and return when it is saved."""
+        reply = self._replies.get(conversation_id)
+        if reply is not None:
+            reply.stop()
+            await asyncio.wait({self._reply_tasks[conversation_id]})
+
+    async def close(self) -> None:
+        """End every running reply as interrupted, its text saved."""
+        for reply in self._replies.values():
+            reply.interrupt(INTERRUPTED)
+        if self._reply_tasks:
+            await asyncio.wait(set(self._reply_tasks.values()))
+        await self._tasks.close()
+
+    async def _send(self, conversation_id: str, text: str, owner: str) -> ChatMessage:
+        with self._reserve(conversation_id):
+            conversation = await self._store.get(conversation_id)
+            path = await self._store.path(conversation_id)
+            if not path and conversation.title == NEW_CHAT:
+                await self._store.rename(conversation_id, make_title(text))
+            question = _new_message(conversation_id, "user", text, parent=path[-1] if path else None)
+            await self._store.add_message(question)
+            self._publish(conversation_id, MessageAdded(message=question))
+            reply = await self._start_reply(conversation, (*path, question), owner)
+            self._publish(conversation_id, MessageAdded(message=reply))
+        self.changed.emit(None)
+        return question
+
+    async def _regenerate(self, conversation_id: str, owner: str) -> None:
+        with self._reserve(conversation_id):
+            conversation = await self._store.get(conversation_id)
+            path = await self._store.path(conversation_id)
+            while path and path[-1].role != "user":
+                path = path[:-1]
+            if not path:
+                raise UnknownMessage(conversation_id)
+            await self._start_reply(conversation, path, owner)
+            self._publish(conversation_id, ThreadReplaced())
+        self.changed.emit(None)
+
+    async def _start_reply(self, conversation: Conversation, path: tuple[ChatMessage, ...], owner: str) -> ChatMessage:
+        """Store an empty reply under the path's last message and let it be written."""
+        message = _new_message(conversation.id, "assistant", "", parent=path[-1])
+        message = msgspec.structs.replace(message, state="streaming")
+        await self._store.add_message(message)
+        defaults = self._preferences.get()
+        system_prompt = defaults.system_prompt if conversation.system_prompt is None else conversation.system_prompt
+        sampling = defaults.sampling if conversation.sampling is None else conversation.sampling
+        reply = Reply(
+            message,
+            models=self._models,
+            store=self._store,
+            publish=lambda event: self._publish(conversation.id, event),
+        )
+        self._replies[conversation.id] = reply
+        prompt = build_prompt(path, system_prompt)
+        self._reply_tasks[conversation.id] = self._tasks.start(self._write(reply, prompt, sampling, owner))
+        return message
+
+    async def _write(self, reply: Reply, prompt: tuple[Message, ...], sampling: SamplingParams, owner: str) -> None:
+        conversation_id = reply.message.conversation_id
+        message = await reply.run(prompt, sampling, owner=owner)
+        del self._replies[conversation_id], self._reply_tasks[conversation_id]
+        self._publish(conversation_id, ReplyEnded(message=message))
+        self.changed.emit(None)
+
+    @contextmanager
+    def _reserve(self, conversation_id: str) -> Iterator[None]:
+        if conversation_id in self._replies or conversation_id in self._reserved:
+            raise AlreadyAnswering
+        self._reserved.add(conversation_id)
+        try:
+            yield
+        finally:
+            self._reserved.discard(conversation_id)
+
+    # --- who hears what --------------------------------------------------------------------------------------------
+
+    def _publish(self, conversation_id: str, event: ChatEvent) -> None:
+        if (signal := self._watchers.get(conversation_id)) is not None:
+            signal.emit(event)
+
+    def _announce(self, conversation_id: str) -> None:
+        """The conversation itself is another one, or gone."""
+        self._publish(conversation_id, ThreadReplaced())
+        self.changed.emit(None)
+
+    def _with_activity(self, conversation: Conversation) -> Conversation:
+        if conversation.id not in self._replies:
+            return conversation
+        return msgspec.structs.replace(conversation, is_answering=True)
+
+
+def _new_message(conversation_id: str, role: Role, content: str, *, parent: ChatMessage | None) -> ChatMessage:
+    return ChatMessage(
+        id=uuid4().hex,
+        conversation_id=conversation_id,
+        parent_id=parent.id if parent is not None else None,
+        role=role,
+        content=content,
+        created_at=time.time(),
+    )

@@ -1,0 +1,380 @@
+"""The one model that is loaded: who starts, swaps and stops its engine, and what is true of it right now.
+
+A lock guards the life cycle only, so there are never two engines at once; generations run side by side without it.
+Callers never look at the state and then decide: they generate, and `ensure_loaded` decides. It does not know how an
+engine works (that is EngineClient) nor who asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from webui.config import Settings
+from webui.core.engine import Engine, EngineFactory
+from webui.core.model_load import Abandoned, ModelLoad
+from webui.core.planning import Footprint, Planner, Target, choose_default, create_planner
+from webui.core.signal import Signal
+from webui.core.tasks import OwnedTasks
+from webui.errors import EngineDied, EngineStopped, GlasshouseError, LoadFailed, UnknownModel
+from webui.library.catalog import Catalog
+from webui.library.hardware import read_memory
+from webui.library.memory_fit import FitPlan
+from webui.store.preferences import PreferenceChanges, Preferences
+from webui.types import (
+    EngineLoad,
+    GenerationEvent,
+    Memory,
+    Message,
+    ModelFile,
+    ModelStatus,
+    Priority,
+    SamplingParams,
+)
+
+_log = logging.getLogger(__name__)
+
+_PROGRESS_SECONDS = 0.1
+_MEMORY_SECONDS = 2.0
+
+
+class ModelManager:
+    """`status` is always true and `changed` says when it becomes another one; nothing is loaded until somebody asks."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        preferences: Preferences,
+        settings: Settings,
+        *,
+        engine_factory: EngineFactory,
+        planner: Planner | None = None,
+    ) -> None:
+        self.changed: Signal[ModelStatus] = Signal()
+        self.catalog_changed: Signal[None] = Signal()
+        self._catalog = catalog
+        self._preferences = preferences
+        self._settings = settings
+        self._create_engine = engine_factory
+        self._plan = planner or create_planner(settings)
+        self._tasks = OwnedTasks()
+        self._life_cycle = asyncio.Lock()
+        self._status = ModelStatus()
+        self._engine: Engine | None = None
+        self._engine_number = 0  # callbacks of an engine that is not the newest one are not listened to
+        self._exit_error: EngineDied | None = None
+        self._footprint: Footprint | None = None
+        self._load: ModelLoad | None = None  # the load under way
+        self._last_good: Target | None = None  # what a failed load goes back to
+        self._last_loaded: Target | None = None  # what the next message starts, after a crash or an unload
+        self._num_generating = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._progress_shown_at = 0.0
+
+    # --- what is true ----------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> ModelStatus:
+        if self._engine is not None and self._engine.memory_bytes != self._status.memory_bytes:
+            self._status = msgspec.structs.replace(self._status, memory_bytes=self._engine.memory_bytes)
+        return self._status
+
+    def memory(self) -> Memory:
+        return read_memory()
+
+    async def models(self) -> list[ModelFile]:
+        return await self._catalog.scan()
+
+    # --- what is asked ---------------------------------------------------------------------------------------------
+
+    async def load(self, name: str, *, ctx: int | None = None, gpu_layers: int | None = None) -> ModelStatus:
+        """Load a model in place of the one that is loaded, and remember the choice.
+
+        A model that is refused beforehand (ModelTooBig, DamagedGguf, ...) leaves the old one untouched; when loading
+        fails, the old one is loaded again. Either way the error is raised, and kept in `status.error`. Requests that
+        the old model was answering end with EngineStopped. A newer `load` or `unload` ends this one (LoadFailed).
+        """
+        target = self._target(await self._catalog.find(name), ctx, gpu_layers)
+        choice = PreferenceChanges(model_id=target.model.id)
+        if ctx is not None:
+            choice["ctx"] = ctx
+        if gpu_layers is not None:
+            choice["gpu_layers"] = gpu_layers
+        if self._load is None and self._is_ready and self._last_good == target:
+            await self._preferences.set(**choice)
+            return self.status
+        load = self._load
+        if load is None or load.target != target or not load.is_chosen:
+            self._abandon_load(is_replaced=True)
+            load = self._begin(target, choice)
+        try:
+            await load.wait()
+        except Abandoned as error:
+            raise LoadFailed(target.model.name, "loading it was stopped by another choice") from error
+        return self.status
+
+    async def unload(self) -> None:
+        """Stop the engine, which gives all its memory back. What it was answering ends with EngineStopped."""
+        self._abandon_load(is_replaced=False)
+        await self._tasks.run(self._unload())
+
+    async def delete(self, model_id: str) -> None:
+        """Delete a model's file, unloading it first."""
+        model = await self._catalog.find(model_id)
+        under_way = self._load.target.model.id if self._load else None
+        loaded = self._status.model.id if self._status.model else None
+        if model.can_delete and model.id in {under_way, loaded}:
+            await self.unload()
+        await self._catalog.delete(model.id)
+        if self._preferences.get().model_id == model.id:
+            await self._preferences.set(model_id=None)
+        self.catalog_changed.emit(None)
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingParams,
+        *,
+        owner: str,
+        priority: Priority,
+        model: str | None = None,
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Answer with the named model (None: see `ensure_loaded`), loading it first where needed."""
+        engine = await self.ensure_loaded(model)
+        self._num_generating += 1
+        self._idle.clear()
+        try:
+            async with aclosing(engine.generate(messages, sampling, owner=owner, priority=priority)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._num_generating -= 1
+            if not self._num_generating:
+                self._idle.set()
+
+    async def ensure_loaded(self, name: str | None = None) -> Engine:
+        """The running engine of the named model; for None of whatever is loaded or loading, else of the model that
+        was loaded last, that `--model` names, that was chosen in the page, or that is the only one (else NoModel).
+
+        Callers share one load; one that is cancelled leaves it to the others. A load for the sake of a name waits
+        until the running answers have ended: only a person's choice (`load`) cuts them short.
+        """
+        wanted = None if name is None else await self._catalog.find(name)
+        while True:
+            is_any_right = wanted is None and (self._load is not None or self._is_ready)
+            default = None if wanted is not None or is_any_right else await self._choose()
+            engine = self._engine
+            load = self._load
+            if load is None:
+                if engine is not None and self._is_ready and self._is_model(wanted):
+                    return engine
+                target = self._target(wanted) if wanted is not None else default
+                if target is None:
+                    continue  # what was there a moment ago is gone
+                load = self._begin(target)
+            try:
+                engine = await load.wait()
+            except Abandoned as error:
+                if wanted is None and error.is_replaced:
+                    continue
+                raise EngineStopped from error
+            except GlasshouseError:
+                if wanted is None or wanted.id == load.target.model.id:
+                    raise
+                continue
+            if (wanted is None or wanted.id == load.target.model.id) and engine is self._engine:
+                return engine
+
+    async def close(self) -> None:
+        await self.unload()
+        await self._tasks.close()
+
+    # --- one load --------------------------------------------------------------------------------------------------
+
+    @property
+    def _is_ready(self) -> bool:
+        return self._status.state == "ready"
+
+    def _is_model(self, wanted: ModelFile | None) -> bool:
+        return wanted is None or (self._status.model is not None and self._status.model.id == wanted.id)
+
+    def _target(self, model: ModelFile, ctx: int | None = None, gpu_layers: int | None = None) -> Target:
+        """Fill in what was not asked for: as the flags say, else as was chosen in the page."""
+        chosen = self._preferences.get()
+        if ctx is None:
+            ctx = self._settings.ctx if self._settings.ctx is not None else chosen.ctx
+        if gpu_layers is None:
+            gpu_layers = self._settings.gpu_layers if self._settings.gpu_layers is not None else chosen.gpu_layers
+        return Target(model, ctx, gpu_layers)
+
+    async def _choose(self) -> Target:
+        if self._last_loaded is not None and self._last_loaded.model.path.is_file():
+            return self._last_loaded
+        if self._settings.model is not None:
+            return self._target(await self._catalog.find(self._settings.model))
+        chosen = self._preferences.get().model_id
+        if chosen is not None:
+            try:
+                return self._target(await self._catalog.find(chosen))
+            except UnknownModel:
+                _log.warning("The chosen model is not there any more")
+        return self._target(choose_default(await self._catalog.scan()))
+
+    def _begin(self, target: Target, choice: PreferenceChanges | None = None) -> ModelLoad:
+        load = self._load = ModelLoad(target, choice)
+        load.task = self._tasks.start(self._perform(load))
+        return load
+
+    def _abandon_load(self, *, is_replaced: bool) -> None:
+        if self._load is not None:
+            self._load.abandon(is_replaced=is_replaced)
+            self._load = None
+
+    async def _perform(self, load: ModelLoad) -> None:
+        try:
+            if not load.is_chosen:
+                await self._idle.wait()
+            async with self._life_cycle:
+                engine = await self._swap(load.target)
+            if load.choice is not None:
+                await self._preferences.set(**load.choice)
+        except GlasshouseError as error:
+            load.fail(error)
+        except Exception:  # noqa: BLE001 - the edge: those who wait must hear of it, whatever it is
+            _log.exception("Loading failed in an unforeseen way")
+            failure = LoadFailed(load.target.model.name, "something went wrong inside Glasshouse; its log says what")
+            self._set(state="failed", error=str(failure))
+            load.fail(failure)
+        else:
+            load.succeed(engine)
+        finally:
+            if self._load is load:
+                self._load = None
+
+    async def _swap(self, target: Target) -> Engine:
+        running = self._footprint if self._is_ready else None
+        try:
+            plan = await asyncio.to_thread(self._plan, target, running)
+        except GlasshouseError as error:
+            self._set(error=str(error))
+            raise
+        former = self._last_good
+        await self._stop_engine()
+        try:
+            return await self._start_engine(target, plan)
+        except GlasshouseError as error:
+            if former is not None and former != target:
+                await self._restore(former, error)
+            raise
+
+    async def _restore(self, former: Target, reason: GlasshouseError) -> None:
+        _log.warning("Loading the former model again")
+        try:
+            plan = await asyncio.to_thread(self._plan, former, None)
+            await self._start_engine(former, plan)
+        except GlasshouseError:
+            _log.exception("The former model could not be loaded again")
+        else:
+            self._set(error=str(reason))
+
+    # --- one engine (all of this under the lock) -------------------------------------------------------------------
+
+    async def _start_engine(self, target: Target, plan: FitPlan) -> Engine:
+        self._engine_number += 1
+        number = self._engine_number
+        self._exit_error = None
+        engine = self._engine = self._create_engine(
+            on_load_progress=partial(self._on_progress, number),
+            on_engine_load=partial(self._on_engine_load, number),
+            on_exit=partial(self._on_exit, number),
+        )
+        self._status = ModelStatus()
+        self._set(state="starting", model=target.model)
+        try:
+            info = await engine.start(target.model, plan.options)
+            if self._exit_error is not None:
+                raise self._exit_error
+        except BaseException as error:
+            self._last_good = None
+            await self._discard_engine()
+            if isinstance(error, asyncio.CancelledError):
+                self._set_status(ModelStatus())
+            else:
+                self._set(state="failed", progress=0.0, error=str(error), memory_bytes=0)
+            raise
+        self._footprint = Footprint(engine.pid, plan)
+        self._last_good = self._last_loaded = target
+        self._set(state="ready", progress=1.0, info=info, memory_bytes=engine.memory_bytes)
+        self._tasks.start(self._watch_memory(number))
+        return engine
+
+    async def _stop_engine(self) -> None:
+        if self._engine is not None:
+            self._set(state="stopping")
+            await self._discard_engine()
+
+    async def _discard_engine(self) -> None:
+        engine, self._engine = self._engine, None
+        self._engine_number += 1
+        self._footprint = None
+        if engine is not None:
+            await engine.stop()
+
+    async def _unload(self) -> None:
+        async with self._life_cycle:
+            self._last_good = None
+            await self._stop_engine()
+            self._set_status(ModelStatus())
+
+    # --- what an engine says ---------------------------------------------------------------------------------------
+
+    def _on_progress(self, number: int, fraction: float) -> None:
+        if number != self._engine_number or self._status.state != "starting":
+            return
+        self._status = msgspec.structs.replace(self._status, progress=fraction)
+        now = asyncio.get_running_loop().time()
+        if now - self._progress_shown_at >= _PROGRESS_SECONDS:
+            self._progress_shown_at = now
+            self.changed.emit(self.status)
+
+    def _on_engine_load(self, number: int, load: EngineLoad) -> None:
+        if number == self._engine_number:
+            self._set(load=load)
+
+    def _on_exit(self, number: int, error: EngineDied | None) -> None:
+        if number != self._engine_number or error is None:
+            return
+        self._exit_error = error
+        if not self._is_ready:
+            return  # `start` raises, and says better why
+        _log.error("The engine died: %s", error)
+        self._last_good = self._footprint = None
+        self._engine_number += 1
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            self._tasks.start(engine.stop())  # there is no process any more; this frees what stood around it
+        self._set(state="failed", error=str(error), info=None, memory_bytes=0, load=EngineLoad())
+
+    async def _watch_memory(self, number: int) -> None:
+        """Tell the listeners how much memory the engine holds, as long as it is the one and somebody listens."""
+        shown = self._status.memory_bytes
+        while number == self._engine_number:
+            await asyncio.sleep(_MEMORY_SECONDS)
+            if self.changed.has_listeners and abs(self.status.memory_bytes - shown) >= 10**6:
+                shown = self._status.memory_bytes
+                self.changed.emit(self._status)
+
+    def _set(self, **changes: Any) -> None:
+        self._set_status(msgspec.structs.replace(self._status, **changes))
+
+    def _set_status(self, status: ModelStatus) -> None:
+        if status != self._status:
+            self._status = status
+            self.changed.emit(status)

@@ -1,0 +1,215 @@
+"""One reply while it is being written: from engine events to stored text and to whoever watches.
+
+A reply belongs to its conversation, not to a page: it runs until it is finished, stopped or failed, and whatever
+happens its text is saved. It does not know conversations beyond its own message, nor who watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Literal, assert_never
+
+import msgspec
+
+from webui.core.model_manager import ModelManager
+from webui.errors import GlasshouseError, StoreError, UnknownMessage
+from webui.store.conversations import ConversationStore
+from webui.types import (
+    ChatEvent,
+    ChatMessage,
+    Finished,
+    Message,
+    ModelStatus,
+    Priority,
+    PromptProgress,
+    Queued,
+    ReasoningDelta,
+    ReplyDelta,
+    ReplyWaiting,
+    SamplingParams,
+    TextDelta,
+)
+
+_log = logging.getLogger(__name__)
+
+TextField = Literal["content", "reasoning"]
+
+FLUSH_SECONDS = 0.05
+SAVE_SECONDS = 1.0
+
+UNFORESEEN = "Something went wrong inside Glasshouse; its log says what. What was written is kept."
+
+
+class Reply:
+    """Writes one stored, still empty message. `message` is what everybody has been told of it so far."""
+
+    def __init__(
+        self,
+        message: ChatMessage,
+        *,
+        models: ModelManager,
+        store: ConversationStore,
+        publish: Callable[[ChatEvent], None],
+    ) -> None:
+        self.message = message
+        self.waiting: ReplyWaiting | None = None
+        self._models = models
+        self._store = store
+        self._publish = publish
+        self._pending: dict[TextField, list[str]] = {"reasoning": [], "content": []}
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._flushed_at = 0.0
+        self._saved = message
+        self._generation: asyncio.Task[Finished] | None = None
+        self._ending: dict[str, Any] | None = None  # how the message ends when it is cut short
+
+    async def run(self, prompt: Sequence[Message], sampling: SamplingParams, *, owner: str) -> ChatMessage:
+        """Write to the end and return the message in its final form, saved; never raises.
+
+        The generation is a task of its own, so that cutting it short never touches the saving.
+        """
+        loop = asyncio.get_running_loop()
+        self._generation = loop.create_task(self._generate(prompt, sampling, owner))
+        if self._ending is not None:
+            self._generation.cancel()
+        saver = loop.create_task(self._save_regularly())
+        await asyncio.wait({self._generation})
+        saver.cancel()
+        await asyncio.wait({saver})
+        self._flush()
+        self.waiting = None
+        self.message = msgspec.structs.replace(self.message, **self._outcome(self._generation))
+        await self._save_finally()
+        return self.message
+
+    def stop(self) -> None:
+        """End it with the text that it has."""
+        self._cut_short({"state": "stopped", "finish_reason": "cancelled"})
+
+    def interrupt(self, error: str) -> None:
+        """End it as failed, with the text that it has and this sentence."""
+        self._cut_short({"state": "failed", "error": error, "error_code": "interrupted"})
+
+    def _cut_short(self, ending: dict[str, Any]) -> None:
+        if self._ending is None:
+            self._ending = ending
+            if self._generation is not None:
+                self._generation.cancel()
+
+    def _outcome(self, generation: asyncio.Task[Finished]) -> dict[str, Any]:
+        if generation.cancelled():
+            return self._ending or {"state": "failed", "error": UNFORESEEN}
+        error = generation.exception()
+        if isinstance(error, GlasshouseError):
+            return {"state": "failed", "error": str(error), "error_code": error.code}
+        if error is not None:
+            _log.error("A reply failed in an unforeseen way", exc_info=error)
+            return {"state": "failed", "error": UNFORESEEN, "error_code": GlasshouseError.code}
+        finished = generation.result()
+        return {
+            "state": "stopped" if finished.reason == "cancelled" else "complete",
+            "finish_reason": finished.reason,
+            "usage": finished.usage,
+            "timings": finished.timings,
+        }
+
+    # --- events in -------------------------------------------------------------------------------------------------
+
+    async def _generate(self, prompt: Sequence[Message], sampling: SamplingParams, owner: str) -> Finished:
+        unsubscribe = self._models.changed.subscribe(self._show_loading)
+        self._show_loading(self._models.status)
+        try:
+            events = self._models.generate(prompt, sampling, owner=owner, priority=Priority.INTERACTIVE)
+            async with aclosing(events):
+                async for event in events:
+                    unsubscribe()
+                    if isinstance(event, Finished):
+                        return event
+                    self._take(event)
+        finally:
+            unsubscribe()
+        raise RuntimeError("the generation ended without a last event")
+
+    def _take(self, event: Queued | PromptProgress | TextDelta | ReasoningDelta) -> None:
+        if self.message.model_name is None and (model := self._models.status.model) is not None:
+            self.message = msgspec.structs.replace(self.message, model_name=model.name)
+        match event:
+            case TextDelta(text=text):
+                self._append("content", text)
+            case ReasoningDelta(text=text):
+                self._append("reasoning", text)
+            case Queued(position=position):
+                self._wait("queued", position=position)
+            case PromptProgress(done=done, total=total):
+                self._wait("reading", progress=done / total if total else 1.0)
+            case _:
+                assert_never(event)
+
+    def _show_loading(self, status: ModelStatus) -> None:
+        if status.state != "ready":
+            self._wait("loading", progress=status.progress)
+
+    # --- events out ------------------------------------------------------------------------------------------------
+
+    def _wait(
+        self, phase: Literal["loading", "queued", "reading"], *, progress: float = 0.0, position: int = 0
+    ) -> None:
+        waiting = ReplyWaiting(message_id=self.message.id, phase=phase, progress=progress, position=position)
+        if waiting != self.waiting:
+            self.waiting = waiting
+            self._publish(waiting)
+
+    def _append(self, field: TextField, text: str) -> None:
+        self.waiting = None
+        self._pending[field].append(text)
+        if self._flush_timer is not None:
+            return
+        loop = asyncio.get_running_loop()
+        due = self._flushed_at + FLUSH_SECONDS
+        if loop.time() >= due:  # the first words, or words after a pause, go out at once
+            self._flush()
+        else:
+            self._flush_timer = loop.call_at(due, self._flush)
+
+    def _flush(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        self._flushed_at = asyncio.get_running_loop().time()
+        for field, parts in self._pending.items():
+            if not parts:
+                continue
+            text = "".join(parts)
+            parts.clear()
+            before: str = getattr(self.message, field)
+            self.message = msgspec.structs.replace(self.message, **{field: before + text})
+            self._publish(ReplyDelta(message_id=self.message.id, field=field, start=len(before), text=text))
+
+    # --- to disk ---------------------------------------------------------------------------------------------------
+
+    async def _save_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            if self.message is self._saved:
+                continue
+            message = self.message
+            try:
+                await self._store.save_message(message)
+            except StoreError:
+                _log.exception("The text so far could not be saved; trying again")
+            else:
+                self._saved = message
+
+    async def _save_finally(self) -> None:
+        try:
+            await self._store.save_message(self.message)
+        except UnknownMessage:
+            _log.info("The chat was deleted while its answer was being written")
+        except StoreError as error:
+            _log.exception("An answer could not be saved")
+            self.message = msgspec.structs.replace(
+                self.message, state="failed", error=str(error), error_code=error.code
+            )
