@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.errors import CannotDelete, GlasshouseError, UnknownModel
+from webui.errors import CannotDelete, GlasshouseError, UnknownModel, UnsupportedModel
 from webui.library.find_files import FoundModel, find_models
 from webui.library.gguf import GgufHeader, read_header
 from webui.library.model_names import display_name, unique_ids
@@ -94,11 +94,12 @@ class Catalog:
         except GlasshouseError as error:
             return _CachedHeader(found.signature, None, str(error))
         except OSError as error:
-            problem = f"“{found.path.name}” cannot be read ({error.strerror or error}). Check the file's permissions."
+            reason = error.strerror or str(error)
+            problem = f"“{found.path.name}” cannot be read ({reason}). Check the file's permissions."
             return _CachedHeader(found.signature, None, problem)
-        reason = header.unsupported_reason
-        problem = f"“{found.path.name}” cannot be used for chat: {reason}." if reason else None
-        return _CachedHeader(found.signature, header, problem)
+        unsupported = header.unsupported_reason
+        problem = str(UnsupportedModel(found.path.name, unsupported)) if unsupported else ""
+        return _CachedHeader(found.signature, header, problem or None)
 
     def _delete(self, model: ModelFile) -> None:
         found = next((each for each in find_models(self._models_dir, (), None) if each.path == model.path), None)
