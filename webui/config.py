@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     passphrase: str | None = Field(
         None, min_length=8, description="Passphrase for other machines (default: made at first use)"
     )
+    sign_in: bool = Field(True, description="Ask other machines for the passphrase (off: behind a gate of your own)")
     allowed_hosts: Annotated[list[str], NoDecode] = Field([], description="Further host names the server answers to")
     log_level: str = Field("info", description="debug, info, warning or error")
 

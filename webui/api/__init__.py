@@ -1,1 +1,43 @@
-"""The wire: HTTP routes over one Application."""
+"""The wire: HTTP routes over one Application.
+
+One module a dialect (`openai`, `native`, …); `errors` turns exceptions into status codes; `gate` stands before all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from webui.api import conversations, docs, native, openai, session, uploads
+from webui.api.errors import add_error_handlers
+from webui.api.fallback import ApiFallback
+from webui.api.gate import Gate
+from webui.api.headers import PageNonce, SecurityHeaders
+from webui.api.limits import BodyLimit
+from webui.api.static_files import VersionedStaticFiles
+from webui.assets import STATIC_DIR
+from webui.core.application import Application
+
+_API_PREFIXES = ("/v1/", "/api/")
+
+
+def add_routes(app: FastAPI, application: Application) -> None:
+    """Every route, `/static`, the error bodies and the middleware. Pages are mounted after this.
+
+    `app.state.stopping` is set by whoever runs the server when it begins to stop.
+    """
+    app.state.application = application
+    app.state.stopping = asyncio.Event()
+    for module in (native, openai, uploads, conversations, session, docs):
+        app.include_router(module.router)
+    app.mount("/static", VersionedStaticFiles(directory=STATIC_DIR), name="static")
+    app.router.routes.append(ApiFallback(app.router.routes, _API_PREFIXES))
+    add_error_handlers(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(PageNonce)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(BodyLimit, exempt=f"{uploads.PREFIX}/")
+    app.add_middleware(Gate, settings=application.settings, keys=lambda: application.access)
+    app.add_middleware(SecurityHeaders)

@@ -1,0 +1,153 @@
+"""Exceptions to HTTP: the only place that knows status codes.
+
+Every error of every route has one body, OpenAI's, so that its clients raise their own exceptions for ours:
+`{"error": {"message", "type", "param", "code", "details"}}`. `message` is for people, `code` for programs, `details`
+are the numbers in the message. Under `/v1` two codes carry OpenAI's names for the same thing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from webui import errors
+
+logger = logging.getLogger(__name__)
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's number for it; nobody is left to read it
+
+_STATUS: dict[type[errors.GlasshouseError], int] = {
+    errors.InvalidRequest: 400,
+    errors.MessageTooLarge: 413,
+    errors.UnknownModel: 404,
+    errors.ModelFileError: 422,
+    errors.ModelLoadError: 503,
+    errors.ModelTooBig: 507,
+    errors.OutOfMemory: 507,
+    errors.EngineError: 503,
+    errors.EngineBusy: 429,
+    errors.TransferError: 400,
+    errors.DiskFull: 507,
+    errors.FileExists: 409,
+    errors.UnknownUpload: 404,
+    errors.OffsetMismatch: 409,
+    errors.StoreError: 404,
+    errors.AlreadyAnswering: 409,
+    errors.AccessError: 401,
+    errors.WeakPassphrase: 400,
+    errors.TooManyAttempts: 429,
+    errors.ForbiddenOrigin: 403,
+    errors.GlasshouseError: 500,
+}
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_OPENAI_CODES = {"unknown_model": "model_not_found", "context_too_long": "context_length_exceeded"}
+_BAD_JSON = "The request body is not valid JSON."
+_UNEXPECTED = "Something went wrong inside Glasshouse. The server's log says what; the request can be tried again."
+
+
+class ParameterError(errors.InvalidRequest):
+    """A parameter that cannot be used as given; `param` names it as OpenAI does."""
+
+    code = "invalid_parameter"
+
+    def __init__(self, param: str, reason: str) -> None:
+        super().__init__(reason, param=param, reason=reason)
+
+
+class UnsupportedParameter(ParameterError):
+    """A parameter that would change the answer and that Glasshouse does not know yet: said, never ignored."""
+
+    code = "unsupported_parameter"
+
+
+class ClientGone(Exception):
+    """The client hung up before its answer was complete."""
+
+
+def status_of(error: errors.GlasshouseError) -> int:
+    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+
+
+def error_body(
+    message: str, *, status: int, code: str, param: str | None = None, details: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    body: dict[str, Any] = {"message": message, "type": kind, "param": param, "code": code}
+    return {"error": body | ({"details": dict(details)} if details else {})}
+
+
+def describe(error: errors.GlasshouseError, path: str) -> dict[str, Any]:
+    """The body for one of our own errors, in the words of the dialect that this path speaks."""
+    code = _OPENAI_CODES.get(error.code, error.code) if path.startswith("/v1/") else error.code
+    param = error.details.get("param")
+    return error_body(
+        error.message,
+        status=status_of(error),
+        code=code,
+        param=str(param) if param is not None else "model" if isinstance(error, errors.UnknownModel) else None,
+        details={name: value for name, value in error.details.items() if name not in {"param", "reason", "message"}},
+    )
+
+
+def error_response(error: errors.GlasshouseError, path: str) -> JSONResponse:
+    headers = {}
+    match error:
+        case errors.TooManyAttempts() | errors.EngineBusy():
+            headers["Retry-After"] = str(max(1, round(float(error.details["retry_after"] or 0))))
+        case errors.OffsetMismatch():
+            headers["Upload-Offset"] = str(error.details["expected"])
+        case errors.SignInRequired() | errors.WrongPassphrase():
+            headers["WWW-Authenticate"] = 'Bearer realm="Glasshouse"'
+    return JSONResponse(describe(error, path), status_of(error), headers)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    app.exception_handler(errors.GlasshouseError)(_on_glasshouse_error)
+    app.exception_handler(RequestValidationError)(_on_validation_error)
+    app.exception_handler(HTTPException)(_on_http_error)
+    app.exception_handler(ClientGone)(_on_client_gone)
+    app.exception_handler(ClientDisconnect)(_on_client_gone)
+    app.exception_handler(Exception)(_on_unexpected)
+
+
+async def _on_glasshouse_error(request: Request, error: errors.GlasshouseError) -> Response:
+    if status_of(error) >= 500:
+        logger.warning("%s %s: %s", request.method, request.url.path, error.message)
+    return error_response(error, request.url.path)
+
+
+async def _on_validation_error(_: Request, error: RequestValidationError) -> Response:
+    """One sentence per mistake: `temperature: Input should be less than or equal to 2`."""
+    mistakes = error.errors()
+    if mistakes[0]["type"] == "json_invalid":
+        return JSONResponse(error_body(_BAD_JSON, status=400, code="invalid_json"), 400)
+    names = [".".join(str(part) for part in mistake["loc"][1:]) or "body" for mistake in mistakes]
+    sentences = [f"{name}: {mistake['msg']}" for name, mistake in zip(names, mistakes, strict=True)]
+    text = "; ".join(dict.fromkeys(sentences)) + "."
+    return JSONResponse(error_body(text, status=400, code="invalid_request", param=names[0]), 400)
+
+
+async def _on_http_error(request: Request, error: HTTPException) -> Response:
+    text = {
+        404: f"There is nothing at {request.url.path}. The API is described at /docs.",
+        405: f"{request.url.path} does not take {request.method}. The API is described at /docs.",
+    }.get(error.status_code, str(error.detail))
+    code = HTTPStatus(error.status_code).name.lower()
+    return JSONResponse(error_body(text, status=error.status_code, code=code), error.status_code, error.headers)
+
+
+async def _on_client_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def _on_unexpected(_: Request, __: Exception) -> Response:
+    """Starlette raises the exception again after this answer, so that the server logs the traceback."""
+    return JSONResponse(error_body(_UNEXPECTED, status=500, code="internal_error"), 500)

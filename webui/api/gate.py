@@ -1,0 +1,142 @@
+"""The gate before every page, route and websocket: whom this server answers, and who asks.
+
+1. The Host header must be ours, and a browser's Origin must be the same (else a foreign page could use this server).
+2. This machine itself needs nothing. Everybody else signs in (a cookie) or sends the passphrase as a key.
+3. Whoever passes gets an identity in the request's state (`owner`), which the engine's fairness counts by.
+
+It knows sign-in only through two questions to `Access`; it knows no routes but the few that are open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import Protocol
+from urllib.parse import quote
+
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from webui.api.errors import error_response
+from webui.api.hosts import is_allowed_host, is_loopback, is_same_origin, own_names
+from webui.config import Settings
+from webui.errors import ForbiddenOrigin, GlasshouseError, SignInRequired
+
+SESSION_COOKIE = "glasshouse_session"
+_OPEN_PATHS = frozenset({"/signin", "/health", "/favicon.ico", "/manifest.webmanifest"})
+_POLICY_VIOLATION = 1008
+_MISDIRECTED = 421
+
+
+class Keys(Protocol):
+    """The part of `core.access.Access` that the gate asks."""
+
+    async def verify_key(self, key: str, address: str) -> None: ...
+
+    async def is_session(self, token: str) -> bool: ...
+
+
+class Gate:
+    """ASGI middleware. `keys` is asked for late: the Application opens with the server's lifespan."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, keys: Callable[[], Keys]) -> None:
+        self._app = app
+        self._keys = keys
+        self._asks_sign_in = settings.sign_in
+        self._own_names = own_names(socket.gethostname())
+        self._allowed_names = self._own_names | {name.lower() for name in settings.allowed_hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            self._check_host(headers)
+            scope.setdefault("state", {})["owner"] = await self._identify(scope, headers)
+        except GlasshouseError as error:
+            await self._refuse(error, scope, headers, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check_host(self, headers: Headers) -> None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not is_allowed_host(host, self._allowed_names):
+            raise ForeignHost(host)
+        # Whatever the method: NiceGUI's socket answers plain GETs too, and to every origin.
+        if origin is not None and not is_same_origin(origin, host):
+            raise ForbiddenOrigin(origin)
+
+    async def _identify(self, scope: Scope, headers: Headers) -> str:
+        """Who asks. Raises SignInRequired, WrongPassphrase or TooManyAttempts."""
+        address = scope["client"][0] if scope.get("client") else ""
+        if self._is_this_machine(address, headers):
+            return "this machine"
+        if not self._asks_sign_in:
+            return f"address {address}"
+        if (token := read_session(headers)) and await self._keys().is_session(token):
+            return f"session {hashlib.sha256(token.encode()).hexdigest()[:16]}"
+        if key := _read_key(headers):
+            await self._keys().verify_key(key, address)
+            return f"key {address}"
+        if not _is_open(scope):
+            raise SignInRequired
+        return f"address {address}"
+
+    def _is_this_machine(self, address: str, headers: Headers) -> bool:
+        """A proxy on this machine also comes from loopback, but speaks for somebody else and says so."""
+        is_forwarded = any(name == "forwarded" or name.startswith(("x-forwarded", "x-real-ip")) for name in headers)
+        return is_loopback(address) and not is_forwarded and is_allowed_host(headers["host"], self._own_names)
+
+    async def _refuse(
+        self, error: GlasshouseError, scope: Scope, headers: Headers, receive: Receive, send: Send
+    ) -> None:
+        if scope["type"] == "websocket":
+            await receive()  # the connect
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": error.code})
+            return
+        response: Response = error_response(error, scope["path"])
+        if isinstance(error, ForeignHost):
+            response.status_code = _MISDIRECTED
+        elif isinstance(error, SignInRequired) and _is_page_request(scope, headers):
+            query = scope["query_string"].decode("latin-1")
+            target = scope["path"] + (f"?{query}" if query else "")
+            response = RedirectResponse(f"/signin?next={quote(target, safe='')}", status_code=303)
+        response.headers["Cache-Control"] = "no-store"
+        await response(scope, receive, send)
+
+
+class ForeignHost(ForbiddenOrigin):
+    """The Host header is not one of ours."""
+
+
+def read_session(headers: Headers) -> str | None:
+    try:
+        cookie = SimpleCookie(headers.get("cookie", "")).get(SESSION_COOKIE)
+    except CookieError:
+        return None
+    return cookie.value if cookie else None
+
+
+def _read_key(headers: Headers) -> str | None:
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" and value.strip() else headers.get("x-api-key")
+
+
+def _is_open(scope: Scope) -> bool:
+    """What works before sign-in: the sign-in page, its files, and the sign of life."""
+    path: str = scope["path"]
+    if scope["type"] != "http":
+        return False
+    if path == "/api/session":
+        return scope["method"] == "POST"
+    return scope["method"] in {"GET", "HEAD"} and (path in _OPEN_PATHS or path.startswith("/static/"))
+
+
+def _is_page_request(scope: Scope, headers: Headers) -> bool:
+    path: str = scope["path"]
+    is_read = scope["method"] in {"GET", "HEAD"} and "text/html" in headers.get("accept", "")
+    return is_read and not path.startswith(("/v1/", "/api/", "/_nicegui"))

@@ -1,0 +1,70 @@
+"""Which host names are ours, and whether a request comes from one of our own pages.
+
+A page elsewhere can point its own name at this machine (DNS rebinding), so a name is answered only when it cannot be
+such a one: an address, `localhost`, this machine's own name, or what the settings allow. Pure functions of strings.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+_LOCAL_SUFFIXES = ("local", "lan", "home", "home.arpa", "internal", "fritz.box")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def own_names(machine_name: str) -> frozenset[str]:
+    """The names that a home network gives to this machine."""
+    full = machine_name.lower().rstrip(".")
+    short = full.split(".")[0]
+    return frozenset({"localhost", full, short, *(f"{short}.{suffix}" for suffix in _LOCAL_SUFFIXES)}) - {""}
+
+
+def split_host(header: str) -> tuple[str, int | None] | None:
+    """Name and port of a Host header, lower case and without brackets; None for nonsense."""
+    try:
+        parts = urlsplit(f"//{header}")
+        port = parts.port
+    except ValueError:
+        return None
+    if not parts.hostname or parts.netloc != header or parts.username is not None or any(map(str.isspace, header)):
+        return None
+    return parts.hostname.rstrip("."), port
+
+
+def is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.split("%", maxsplit=1)[0])
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
+
+
+def is_allowed_host(header: str, names: Iterable[str]) -> bool:
+    host = split_host(header)
+    return host is not None and (is_address(host[0]) or host[0] in names)
+
+
+def is_same_origin(origin: str, host_header: str) -> bool:
+    """Whether a page of `origin` was served by `host_header`. An opaque origin ("null") is nobody's."""
+    page, host = urlsplit(origin), split_host(host_header)
+    own = split_host(page.netloc)
+    if page.scheme not in _DEFAULT_PORTS or host is None or own is None:
+        return False
+    default = _DEFAULT_PORTS[page.scheme]
+    return own[0] == host[0] and (own[1] or default) == (host[1] or default)
+
+
+def is_local_path(target: str) -> bool:
+    """Whether a redirect to `target` stays here: `//evil.example` and `/\\evil.example` do not."""
+    return target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()

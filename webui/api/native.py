@@ -1,0 +1,123 @@
+"""Glasshouse's own words: is it alive, what does the model do, load and unload one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from webui import __version__
+from webui.api.dependencies import App
+from webui.core.application import Application
+from webui.types import EngineState, Memory
+
+router = APIRouter(tags=["Glasshouse"])
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class ModelSummary(BaseModel):
+    id: str = Field(description="What the `model` field of a request takes")
+    name: str
+    size_bytes: int
+    context_tokens: int | None = Field(description="The longest conversation, once it is loaded")
+    device: str | None = Field(description="CPU, or the GPU that holds the offloaded layers; once it is loaded")
+    gpu_layers: int | None
+
+
+class RamUse(BaseModel):
+    total_bytes: int
+    free_bytes: int
+    engine_bytes: int = Field(description="Resident memory of the engine process")
+
+
+class GpuUse(BaseModel):
+    name: str
+    total_bytes: int
+    free_bytes: int
+
+
+class Queue(BaseModel):
+    num_running: int = Field(description="Answers that are being written")
+    num_waiting: int = Field(description="Requests that wait for their turn")
+    tokens_per_second: float = Field(description="All answers together, over the last second")
+    kv_used: int = Field(description="Tokens in the KV memory")
+    kv_total: int
+
+
+class Status(BaseModel):
+    """What the model does right now, and what the machine has left."""
+
+    version: str
+    state: EngineState
+    progress: float = Field(description="0 to 1 while a model starts")
+    error: str | None = Field(description="Why the last load failed, or the engine ended")
+    model: ModelSummary | None
+    ram: RamUse
+    vram: list[GpuUse] = Field(description="One entry for each NVIDIA GPU; empty: CPU only")
+    queue: Queue
+
+
+class LoadRequest(BaseModel):
+    model: str = Field(description="A model's id, file name or path", examples=["SmolLM2-135M-Instruct.Q4_1"])
+    ctx: int | None = Field(None, ge=256, description="Context in tokens; default: what the settings say")
+    gpu_layers: int | None = Field(None, ge=-1, description="Layers on the GPU; -1: all; default: as many as fit")
+
+
+@router.get("/health", summary="Is the server alive?")
+async def get_health() -> Health:
+    return Health()
+
+
+@router.get("/status", summary="What the model does")
+async def get_status(application: App) -> Status:
+    return _status(application)
+
+
+@router.post("/load_model", summary="Load a model")
+async def load_model(body: LoadRequest, application: App) -> Status:
+    """Answers when the model is ready, or says why it is not. Another model is unloaded first."""
+    await application.models.load(body.model, ctx=body.ctx, gpu_layers=body.gpu_layers)
+    return _status(application)
+
+
+@router.post("/unload_model", summary="Unload the model")
+async def unload_model(application: App) -> Status:
+    """Ends the engine process: all of its memory is free afterwards."""
+    await application.models.unload()
+    return _status(application)
+
+
+def _status(application: Application) -> Status:
+    now = application.models.status
+    memory: Memory = application.models.memory()
+    model = None
+    if now.model is not None:
+        options = now.info.options if now.info else None
+        model = ModelSummary(
+            id=now.model.id,
+            name=now.model.name,
+            size_bytes=now.model.size_bytes,
+            context_tokens=options.context_tokens if options else None,
+            device=now.info.device if now.info else None,
+            gpu_layers=options.gpu_layers if options else None,
+        )
+    return Status(
+        version=__version__,
+        state=now.state,
+        progress=now.progress,
+        error=now.error,
+        model=model,
+        ram=RamUse(total_bytes=memory.ram_total, free_bytes=memory.ram_free, engine_bytes=now.memory_bytes),
+        vram=[GpuUse(name=gpu.name, total_bytes=gpu.total_bytes, free_bytes=gpu.free_bytes) for gpu in memory.gpus],
+        queue=Queue(
+            num_running=now.load.num_running,
+            num_waiting=now.load.num_waiting,
+            tokens_per_second=now.load.tokens_per_second,
+            kv_used=now.load.kv_used,
+            kv_total=now.load.kv_total,
+        ),
+    )

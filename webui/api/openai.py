@@ -1,0 +1,150 @@
+"""OpenAI's dialect: `/v1/models` and `/v1/chat/completions`, streamed and not.
+
+A request belongs to its connection. The first event is awaited before the headers go out, so that what is wrong with a
+request is its status code and not a broken stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+
+from webui.api.dependencies import App, Owner, get_stopping
+from webui.api.errors import describe
+from webui.api.hangup import run_while_connected
+from webui.api.openai_reply import Completion
+from webui.api.openai_request import ChatRequest
+from webui.api.sse import DONE, EventStream, comment, frame
+from webui.core.application import Application
+from webui.errors import EngineStopped, GlasshouseError, UnknownModel
+from webui.types import Finished, GenerationEvent, ModelFile, Priority, PromptProgress, Queued
+
+PATH = "/v1/chat/completions"
+Events = AsyncGenerator[GenerationEvent, None]
+
+router = APIRouter(prefix="/v1", tags=["OpenAI"])
+
+
+class ModelObject(BaseModel):
+    """One model in OpenAI's shape; what stands after `owned_by` is ours."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["glasshouse"] = "glasshouse"
+    name: str
+    architecture: str
+    parameters: int
+    quantization: str
+    size_bytes: int
+    context_train: int
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelObject]
+
+
+@router.get("/models", summary="The models that can answer")
+async def list_models(application: App) -> ModelList:
+    models = await application.models.models()
+    usable = [model for model in models if model.is_chat and model.problem is None]
+    return ModelList(data=await asyncio.to_thread(lambda: [_model_object(model) for model in usable]))
+
+
+@router.get("/models/{model:path}", summary="One model")
+async def get_model(model: str, application: App) -> ModelObject:
+    for known in await application.models.models():
+        if known.id == model:
+            return await asyncio.to_thread(_model_object, known)
+    raise UnknownModel(model)
+
+
+@router.post(
+    "/chat/completions",
+    summary="Answer a conversation",
+    response_class=JSONResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "A `chat.completion`, or its chunks"}},
+)
+async def create_chat_completion(body: ChatRequest, request: Request, application: App, owner: Owner) -> Response:
+    """The model reads `messages` and writes the next one.
+
+    A known `model` that is not loaded is loaded first (and the loaded one unloaded). With `stream` the answer comes as
+    server-sent events. The answer stops when the client hangs up.
+    """
+    body.refuse_unsupported()
+    events = application.models.generate(
+        body.to_messages(), body.to_sampling(), owner=owner, priority=Priority.API, model=body.model_name
+    )
+    stopping = get_stopping(request)
+    if not body.stream:
+        reply = await run_while_connected(request.receive, stopping, _answer(application, events))
+        return JSONResponse(reply)
+    first = await run_while_connected(request.receive, stopping, anext(events))
+    frames = _frames(_completion(application), first, events, include_usage=body.wants_usage)
+    return EventStream(frames, stopping, farewell=frame(describe(EngineStopped(), PATH)))
+
+
+async def _answer(application: Application, events: Events) -> dict[str, Any]:
+    async with aclosing(events):
+        first = await anext(events)
+        return await _completion(application).collect(_chain(first, events))
+
+
+async def _frames(
+    completion: Completion, first: GenerationEvent, events: Events, *, include_usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """The frames of a streamed answer. An error that comes after the headers is the last frame."""
+    async with aclosing(events):
+        yield frame(completion.first_chunk())
+        try:
+            async for event in _chain(first, events):
+                chunk = completion.event_chunk(event)
+                yield frame(chunk) if chunk else comment(_waiting_for(event))
+                if isinstance(event, Finished) and include_usage:
+                    yield frame(completion.usage_chunk(event.usage))
+        except GlasshouseError as error:
+            yield frame(describe(error, PATH))
+        else:
+            yield DONE
+
+
+async def _chain(first: GenerationEvent, rest: Events) -> AsyncIterator[GenerationEvent]:
+    yield first
+    async for event in rest:
+        yield event
+
+
+def _waiting_for(event: GenerationEvent) -> str:
+    match event:
+        case Queued(position=position):
+            return f"queued at position {position}"
+        case PromptProgress(done=done, total=total):
+            return f"reading the prompt, {done} of {total} tokens"
+        case _:
+            return "waiting"
+
+
+def _completion(application: Application) -> Completion:
+    """Called after the first event: only then it is certain which model answers."""
+    model = application.models.status.model
+    return Completion(model.id if model else "")
+
+
+def _model_object(model: ModelFile) -> ModelObject:
+    return ModelObject(
+        id=model.id,
+        created=int(model.path.stat().st_mtime) if model.path.exists() else 0,
+        name=model.name,
+        architecture=model.architecture,
+        parameters=model.num_parameters,
+        quantization=model.quantization,
+        size_bytes=model.size_bytes,
+        context_train=model.context_train,
+    )

@@ -1,0 +1,128 @@
+"""The body of `POST /v1/chat/completions`, and what Glasshouse makes of it.
+
+A parameter that would change the answer and is not known here is an error, never ignored in silence. What only labels
+a request (`user`, `metadata`, …) is taken and has no effect.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from webui.api.errors import ParameterError, UnsupportedParameter
+from webui.types import Message, Role, SamplingParams
+
+MAX_STOP_STRINGS = 16
+_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_LABELS = frozenset(
+    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
+)
+_WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
+    "tools": ([],),
+    "functions": ([],),
+    "tool_choice": ("none", "auto"),
+    "function_call": ("none", "auto"),
+    "parallel_tool_calls": (True, False),
+    "response_format": ({"type": "text"},),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "n": (1,),
+    "modalities": (["text"],),
+}
+
+
+class TextPart(BaseModel):
+    type: str
+    text: str | None = None
+
+
+class ChatMessage(BaseModel):
+    """One message. `content` is text, or parts of type `text`."""
+
+    role: str
+    content: str | list[TextPart] | None = None
+    name: str | None = Field(None, description="Taken, but not shown to the model")
+    tool_calls: list[Any] | None = None
+
+    def to_message(self, index: int) -> Message:
+        where = f"messages.{index}"
+        if self.tool_calls or self.role in {"tool", "function"}:
+            raise UnsupportedParameter(where, "Tools are not supported yet: send messages without tool calls.")
+        if self.role not in _ROLES:
+            raise ParameterError(f"{where}.role", f"“{self.role}” is not a role: use system, user or assistant.")
+        return Message(role=_ROLES[self.role], content=self._text(where))
+
+    def _text(self, where: str) -> str:
+        if self.content is None or isinstance(self.content, str):
+            return self.content or ""
+        for part in self.content:
+            if part.type != "text":
+                raise UnsupportedParameter(f"{where}.content", f"Parts of type “{part.type}” are not supported yet.")
+        return "".join(part.text or "" for part in self.content)
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = Field(False, description="Send one more chunk with the token counts before `[DONE]`")
+
+
+class ChatRequest(BaseModel):
+    """A chat completion to be made. Null means "not given"; the defaults are those of a quiet chat."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "Name three birds."}]}]},
+    )
+
+    model: str | None = Field(None, description="A model of GET /v1/models; absent or “default”: the current one")
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(None, description="0 is greedy")
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = Field(None, description="0 switches it off")
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    seed: Annotated[int, Field(ge=-1, lt=2**63)] | None = Field(None, description="-1: random")
+    stop: str | Annotated[list[str], Field(max_length=MAX_STOP_STRINGS)] | None = None
+    n: Literal[1] | None = Field(None, description="Only 1 is supported yet")
+
+    def refuse_unsupported(self) -> None:
+        """Raises UnsupportedParameter for the first parameter that would be ignored."""
+        for name, value in (self.model_extra or {}).items():
+            if value is None or name in _LABELS or value in _WITHOUT_EFFECT.get(name, ()):
+                continue
+            known = name in _WITHOUT_EFFECT
+            reason = f"“{name}” is not supported yet. Leave it out." if known else f"“{name}” is not known here."
+            raise UnsupportedParameter(name, reason)
+
+    def to_messages(self) -> tuple[Message, ...]:
+        return tuple(message.to_message(index) for index, message in enumerate(self.messages))
+
+    def to_sampling(self) -> SamplingParams:
+        """Our parameters; what was not given keeps our default."""
+        given = self.model_dump(include=_SAMPLING_FIELDS, exclude_none=True)
+        if given.get("seed") == -1:
+            del given["seed"]
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        max_tokens = self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+        return SamplingParams(**given, stop=tuple(text for text in stop if text), max_tokens=max_tokens)
+
+    @property
+    def model_name(self) -> str | None:
+        """None for "whatever is loaded or chosen"."""
+        return None if self.model in {None, "", "default"} else self.model
+
+    @property
+    def wants_usage(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+_SAMPLING_FIELDS = {
+    "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty", "seed",
+}  # fmt: skip

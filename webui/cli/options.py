@@ -1,0 +1,68 @@
+"""Command-line options made from the fields of Settings, so that a setting is written down once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from webui.config import Settings
+from webui.errors import ConfigurationError
+
+
+def read_settings(given: dict[str, Any]) -> Settings:
+    """Settings from options that were given, over the environment and `.env`. Raises ConfigurationError."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None and value != []})
+    except ValidationError as error:
+        mistakes = [f"{_names(mistake['loc'])}: {_lower(mistake['msg'])}" for mistake in error.errors()]
+        raise ConfigurationError("; ".join(mistakes)) from error
+    except (SettingsError, OSError) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def with_settings_options(*only: str) -> Callable[[Callable[[Settings], None]], Callable[..., None]]:
+    """A decorator: the command takes one option for each field of Settings (or for those named) and gets Settings."""
+
+    def decorate(command: Callable[[Settings], None]) -> Callable[..., None]:
+        def run(**given: Any) -> None:
+            command(read_settings(given))
+
+        parameters = [_option(name) for name in Settings.model_fields if not only or name in only]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def _option(name: str) -> inspect.Parameter:
+    field = Settings.model_fields[name]
+    kind: Any = field.annotation
+    is_flag = kind is bool
+    flag = name.replace("_", "-")
+    default = None if field.is_required() or field.default_factory else field.default
+    option = typer.Option(
+        f"--{flag}/--no-{flag}" if is_flag else f"--{flag}",
+        help=field.description,
+        envvar=None,
+        show_default=False if default in (None, [], False) else str(default),
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def _names(location: tuple[int | str, ...]) -> str:
+    """How a person gave the setting: the option and the environment's name."""
+    name = str(location[0]) if location else "settings"
+    return f"--{name.replace('_', '-')} (GLASSHOUSE_{name.upper()})"
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

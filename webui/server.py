@@ -1,0 +1,138 @@
+"""The composition root: one Application, the wire and the pages over it, and the web server that runs them.
+
+It is imported late by the terminal: NiceGUI and FastAPI take most of the time until the first page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import FrameType
+from typing import cast
+
+import uvicorn
+from fastapi import FastAPI
+
+from webui import __version__
+from webui.api import add_routes
+from webui.config import Settings
+from webui.core.application import Application
+from webui.errors import GlasshouseError
+
+GRACE_SECONDS = 3  # for open connections, after streams were told to end
+RECONNECT_SECONDS = 30.0  # a phone that changes its network keeps its page
+
+_DESCRIPTION = "Open language models on your own machine. Other machines send the passphrase as a bearer key."
+_uvicorn_log = logging.getLogger("uvicorn.error")
+
+
+def create_server(settings: Settings) -> FastAPI:
+    """The whole server as one ASGI app. Its lifespan opens the Application."""
+    # NiceGUI reads this when it is imported, and would make a folder in the working directory else.
+    os.environ["NICEGUI_STORAGE_PATH"] = str(settings.data_dir / "nicegui")
+    from nicegui import ui  # noqa: PLC0415
+
+    from webui.ui import add_pages  # noqa: PLC0415
+
+    application = Application(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            await application.__aenter__()
+        except GlasshouseError as error:
+            app.state.startup_error = error
+            _uvicorn_log.disabled = True  # the terminal says it in one sentence
+            raise
+        try:
+            yield
+        finally:
+            await application.__aexit__(None, None, None)
+
+    app = FastAPI(
+        title="Glasshouse",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    add_routes(app, application)
+    add_pages(application)
+    ui.run_with(
+        app,
+        title="Glasshouse",
+        viewport="width=device-width, initial-scale=1, viewport-fit=cover",
+        dark=None,
+        language="en-US",
+        reconnect_timeout=RECONNECT_SECONDS,
+        gzip_middleware_factory=None,  # the outer app compresses: a nonce must be put in before
+        tailwind=False,
+        show_welcome_message=False,
+    )
+    return app
+
+
+def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str | None], None]) -> None:
+    """Serve until a signal comes. `listener` is bound; `on_ready` gets the passphrase if one was just made.
+
+    Raises GlasshouseError when the Application cannot open.
+    """
+    _configure_logging(settings.log_level)
+    app = create_server(settings)
+    application = cast("Application", app.state.application)
+
+    async def announce() -> None:
+        asks_others = settings.is_shared and settings.sign_in
+        on_ready(await application.access.ensure_passphrase() if asks_others else None)
+
+    config = uvicorn.Config(
+        app,
+        ws="websockets-sansio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = _Server(config, app.state.stopping, announce)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        if error := getattr(app.state, "startup_error", None):
+            raise error from None
+        raise
+
+
+class _Server(uvicorn.Server):
+    """Announces itself once it answers, tells streams when it begins to stop, and does not raise the signal again."""
+
+    def __init__(
+        self, config: uvicorn.Config, stopping: asyncio.Event, on_started: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        await self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def _configure_logging(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    is_debugging = logging.getLogger().isEnabledFor(logging.DEBUG)
+    for name in ("uvicorn.error", "nicegui", "asyncio", "aiosqlite", "httpx"):
+        logging.getLogger(name).setLevel(logging.INFO if is_debugging else logging.WARNING)
