@@ -6,6 +6,7 @@
     │   ├── MessageTooLarge
     │   ├── ContextTooLong            prompt and context, both numbers
     │   ├── TemplateFailed            the model's chat template refused the messages
+    │   ├── InvalidFolder             cannot be read for models
     │   └── UnknownModel
     ├── ModelFileError                a file that is not a usable model
     │   ├── NotGguf
@@ -131,6 +132,13 @@ class TemplateFailed(InvalidRequest):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The model's chat template does not accept this conversation: {reason}", reason=reason)
+
+
+class InvalidFolder(InvalidRequest):
+    code = "invalid_folder"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"“{path}” cannot be used: {reason}", path=path, reason=reason)
 
 
 class UnknownModel(InvalidRequest):

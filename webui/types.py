@@ -168,6 +168,14 @@ class ModelFile(Value, frozen=True):
         return self.source == "local"
 
 
+class ModelFolder(Value, frozen=True):
+    """A further folder with models. `is_fixed`: given when Glasshouse was started, not removable in the page."""
+
+    path: str
+    is_fixed: bool = False
+    problem: str | None = None  #: why nothing is found there for now
+
+
 class Gpu(Value, frozen=True):
     """One NVIDIA GPU, bytes from NVML."""
 

@@ -49,12 +49,17 @@ class Access:
     """Check and hand out what lets a browser or a program in. `await load()` comes first."""
 
     def __init__(
-        self, sessions: SessionStore, *, passphrase: str | None, limiter: AttemptLimiter | None = None
+        self,
+        sessions: SessionStore,
+        *,
+        passphrase: str | None,
+        limiter: AttemptLimiter | None = None,
+        hasher: PasswordHasher | None = None,
     ) -> None:
         self._sessions = sessions
         self._fixed = passphrase  # from the settings; the page cannot change it then
         self._limiter = limiter or AttemptLimiter()
-        self._hasher = PasswordHasher()
+        self._hasher = hasher or PasswordHasher()
         self._hashing = asyncio.Semaphore(2)  # each check takes 64 MiB
         self._hash: str | None = None
         self._digest_key = secrets.token_bytes(32)
@@ -95,6 +100,11 @@ class Access:
         passphrase = make_passphrase()
         await self._replace(passphrase, keep_token=keep_token)
         return passphrase
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the settings give the passphrase, so that it cannot be changed here."""
+        return self._fixed is not None
 
     def _refuse_if_fixed(self) -> None:
         if self._fixed is not None:
@@ -148,6 +158,13 @@ class Access:
         token_hash = _sha256(token)
         self._tokens.pop(token_hash, None)
         await self._sessions.remove(token_hash)
+
+    async def sign_out_others(self, keep_token: str | None) -> None:
+        """End every session but this one, and every pairing link; the passphrase stays."""
+        keep = None if keep_token is None else _sha256(keep_token)
+        self._tokens = {token_hash: seen for token_hash, seen in self._tokens.items() if token_hash == keep}
+        self._pairings.clear()
+        await self._sessions.remove_others(keep)
 
     def create_pairing(self) -> str:
         """A token for a QR code that signs one browser in within ten minutes."""

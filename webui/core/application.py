@@ -6,6 +6,7 @@ It knows what is made of what; it does not know who uses it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +59,16 @@ class Application:
     ) -> None:
         await self._closing.aclose()
 
+    async def set_extra_dirs(self, folders: Sequence[Path]) -> None:
+        """Look for models in these folders too, now and after a restart."""
+        await self.preferences.set(extra_dirs=tuple(str(folder) for folder in folders))
+        self.catalog = self._create_catalog()
+        self.models.use_catalog(self.catalog)
+
+    def _create_catalog(self) -> Catalog:
+        chosen = map(Path, self.preferences.get().extra_dirs)
+        return Catalog(self.settings.models_dir, [*self.settings.extra_models_dirs, *chosen])
+
     async def _open(self, closing: AsyncExitStack) -> None:
         settings = self.settings
         make_private_folder(settings.data_dir)
@@ -72,10 +83,9 @@ class Application:
         if num_interrupted:
             _log.warning("%d answers were cut off when Glasshouse stopped the last time", num_interrupted)
         self.preferences = Preferences(database)
-        preferences = await self.preferences.load()
+        await self.preferences.load()
 
-        extra_dirs = [*settings.extra_models_dirs, *map(Path, preferences.extra_dirs)]
-        self.catalog = Catalog(settings.models_dir, extra_dirs)
+        self.catalog = self._create_catalog()
         self.models = ModelManager(self.catalog, self.preferences, settings, engine_factory=self._engine_factory)
         closing.push_async_callback(self.models.close)
         self.uploads = ObservedUploads(

@@ -74,8 +74,6 @@ class ModelManager:
         self._last_good: Target | None = None  # what a failed load goes back to
         self._last_loaded: Target | None = None  # what the next message starts, after a crash or an unload
         self._num_generating = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._progress_shown_at = 0.0
 
     # --- what is true ----------------------------------------------------------------------------------------------
@@ -91,6 +89,17 @@ class ModelManager:
 
     async def models(self) -> list[ModelFile]:
         return await self._catalog.scan()
+
+    def use_catalog(self, catalog: Catalog) -> None:
+        """Look for models elsewhere from now on; what is loaded stays."""
+        self._catalog = catalog
+        self.catalog_changed.emit(None)
+
+    async def fit(self, name: str, *, ctx: int | None = None, gpu_layers: int | None = None) -> FitPlan:
+        """What loading this model in place of the running one would take. Raises ModelTooBig, or what is wrong with
+        the file."""
+        target = self._target(await self._catalog.find(name), ctx, gpu_layers)
+        return await asyncio.to_thread(self._plan, target, self._footprint if self._is_ready else None)
 
     # --- what is asked ---------------------------------------------------------------------------------------------
 
@@ -108,12 +117,15 @@ class ModelManager:
         if gpu_layers is not None:
             choice["gpu_layers"] = gpu_layers
         if self._load is None and self._is_ready and self._last_good == target:
+            self._set(error=None)
             await self._preferences.set(**choice)
             return self.status
         load = self._load
-        if load is None or load.target != target or not load.is_chosen:
+        if load is None or load.target != target:
             self._abandon_load(is_replaced=True)
-            load = self._begin(target, choice)
+            load = self._begin(target)
+        load.choice = choice
+        load.may_start.set()
         try:
             await load.wait()
         except Abandoned as error:
@@ -149,15 +161,14 @@ class ModelManager:
         """Answer with the named model (None: see `ensure_loaded`), loading it first where needed."""
         engine = await self.ensure_loaded(model)
         self._num_generating += 1
-        self._idle.clear()
         try:
             async with aclosing(engine.generate(messages, sampling, owner=owner, priority=priority)) as events:
                 async for event in events:
                     yield event
         finally:
             self._num_generating -= 1
-            if not self._num_generating:
-                self._idle.set()
+            if not self._num_generating and self._load is not None:
+                self._load.may_start.set()
 
     async def ensure_loaded(self, name: str | None = None) -> Engine:
         """The running engine of the named model; for None of whatever is loaded or loading, else of the model that
@@ -227,8 +238,10 @@ class ModelManager:
                 _log.warning("The chosen model is not there any more")
         return self._target(choose_default(await self._catalog.scan()))
 
-    def _begin(self, target: Target, choice: PreferenceChanges | None = None) -> ModelLoad:
-        load = self._load = ModelLoad(target, choice)
+    def _begin(self, target: Target) -> ModelLoad:
+        load = self._load = ModelLoad(target)
+        if not self._num_generating:
+            load.may_start.set()
         load.task = self._tasks.start(self._perform(load))
         return load
 
@@ -239,8 +252,7 @@ class ModelManager:
 
     async def _perform(self, load: ModelLoad) -> None:
         try:
-            if not load.is_chosen:
-                await self._idle.wait()
+            await load.may_start.wait()
             async with self._life_cycle:
                 engine = await self._swap(load.target)
             if load.choice is not None:

@@ -38,6 +38,11 @@ class SessionStore:
         async with self._database.transaction() as connection:
             await connection.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash,))
 
+    async def remove_others(self, keep_token_hash: str | None) -> None:
+        """End every session but the one to keep."""
+        async with self._database.transaction() as connection:
+            await connection.execute("DELETE FROM sessions WHERE token_hash IS NOT ?", (keep_token_hash,))
+
     async def remove_unseen(self, *, since: float) -> None:
         async with self._database.transaction() as connection:
             await connection.execute("DELETE FROM sessions WHERE seen_at < ?", (since,))
