@@ -11,7 +11,8 @@ RUN apt-get update \
 # An image runs on other processors than it was built on, so nothing of the builder's own may go in: with GGML_NATIVE off
 # llama.cpp takes AVX2 and FMA on x86-64 (any processor since about 2013) and ARMv8 on arm64. Its variants that are chosen
 # at run time (GGML_CPU_ALL_VARIANTS) need a call that llama-cpp-python does not make: no backend would be found.
-ENV CMAKE_ARGS="-DGGML_NATIVE=OFF" PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ARG CMAKE_ARGS="-DGGML_NATIVE=OFF"
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY pyproject.toml ./
 # llama.cpp first: this long step is repeated only when pyproject.toml changes.

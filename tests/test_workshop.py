@@ -21,7 +21,14 @@ from webui.config import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "local_models").glob("*.md")])
-COMPUTED_DEFAULTS = {"models_dir": "`local_models/`", "data_dir": "your user data folder"}
+COMPUTED_DEFAULTS = {
+    "models_dir": "`local_models/`",
+    "data_dir": "your user data folder",
+    "model": "the one used last",
+    "ctx": "up to 8192",
+    "threads": "the cores it may use",
+    "gpu_layers": "as many as fit",
+}
 SCRIPT_VARIABLES = {"GLASSHOUSE_WHEEL_INDEX", "GLASSHOUSE_CHROMIUM"}  # read by scripts/, not settings of a server
 
 
