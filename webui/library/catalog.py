@@ -46,10 +46,6 @@ class Catalog:
         self._headers: dict[Path, _CachedHeader] = {}
         self._lock = asyncio.Lock()
 
-    def use_extra_dirs(self, extra_dirs: Sequence[Path]) -> None:
-        """Look into these further folders from the next scan on."""
-        self._extra_dirs = tuple(extra_dirs)
-
     async def scan(self) -> list[ModelFile]:
         """Every model, sorted by name. Scans do not overlap; one that finds nothing new reads no file."""
         async with self._lock:
