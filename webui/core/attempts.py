@@ -15,6 +15,7 @@ from webui.errors import TooManyAttempts
 FREE_ATTEMPTS = 5
 FREE_ATTEMPTS_OVERALL = 50
 MAX_DELAY_SECONDS = 300.0
+MAX_DELAY_OVERALL_SECONDS = 10.0  # one who guesses must not keep everybody out
 FORGET_SECONDS = 900.0
 MAX_ADDRESSES = 4096
 
@@ -26,9 +27,9 @@ class _Record:
     num_wrong: int = 0
     last_at: float = 0.0
 
-    def delay(self, free: int) -> float:
+    def delay(self, free: int, longest: float) -> float:
         over = self.num_wrong - free
-        return 0.0 if over < 0 else min(MAX_DELAY_SECONDS, 2.0**over)
+        return 0.0 if over < 0 else min(longest, 2.0 ** min(over, 30))
 
 
 class AttemptLimiter:
@@ -42,11 +43,14 @@ class AttemptLimiter:
     def check(self, address: str) -> None:
         """Raises TooManyAttempts while the address, or everybody together, has to wait."""
         now = self._clock()
-        for key, free in ((_group(address), FREE_ATTEMPTS), (_EVERYBODY, FREE_ATTEMPTS_OVERALL)):
+        for key, free, longest in (
+            (_group(address), FREE_ATTEMPTS, MAX_DELAY_SECONDS),
+            (_EVERYBODY, FREE_ATTEMPTS_OVERALL, MAX_DELAY_OVERALL_SECONDS),
+        ):
             record = self._records.get(key)
             if record is None or now - record.last_at >= FORGET_SECONDS:
                 continue
-            wait = record.last_at + record.delay(free) - now
+            wait = record.last_at + record.delay(free, longest) - now
             if wait > 0:
                 raise TooManyAttempts(wait)
 

@@ -39,6 +39,7 @@ from webui.types import (
 
 MAX_MESSAGE_BYTES = 2_000_000
 NEW_CHAT = "New chat"
+CLOSE_SECONDS = 10.0
 
 
 class Chats:
@@ -54,6 +55,7 @@ class Chats:
         self._reply_tasks: dict[str, asyncio.Task[None]] = {}
         self._reserved: set[str] = set()  # conversations in which a reply is just being set up
         self._watchers: dict[str, Signal[ChatEvent]] = {}
+        self._is_closing = False
 
     # --- conversations ---------------------------------------------------------------------------------------------
 
@@ -88,6 +90,7 @@ class Chats:
         """Delete the conversation with all its messages; a running answer is stopped first."""
         await self.stop(conversation_id)
         await self._store.delete(conversation_id)
+        await self.stop(conversation_id)  # somebody may have asked again in between
         self._announce(conversation_id)
 
     async def thread(self, conversation_id: str) -> Thread:
@@ -141,10 +144,10 @@ class Chats:
 
     async def close(self) -> None:
         """End every running reply as interrupted, its text saved."""
+        self._is_closing = True
         for reply in self._replies.values():
             reply.interrupt(INTERRUPTED)
-        if self._reply_tasks:
-            await asyncio.wait(set(self._reply_tasks.values()))
+        await self._tasks.drain(CLOSE_SECONDS)
         await self._tasks.close()
 
     async def _send(self, conversation_id: str, text: str, owner: str) -> ChatMessage:
@@ -188,6 +191,8 @@ class Chats:
             publish=lambda event: self._publish(conversation.id, event),
         )
         self._replies[conversation.id] = reply
+        if self._is_closing:
+            reply.interrupt(INTERRUPTED)
         prompt = build_prompt(path, system_prompt)
         self._reply_tasks[conversation.id] = self._tasks.start(self._write(reply, prompt, sampling, owner))
         return message

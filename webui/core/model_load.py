@@ -23,17 +23,16 @@ class Abandoned(Exception):
 class ModelLoad:
     """A target and the one outcome that everybody who waits for it gets."""
 
-    def __init__(self, target: Target, choice: PreferenceChanges | None) -> None:
+    def __init__(self, target: Target) -> None:
         self.target = target
-        self.choice = choice  #: what to remember once it is loaded; None when a request merely needed the model
+        self.choice: PreferenceChanges | None = (
+            None  #: what to remember once it is loaded; None when a request merely needed the model
+        )
+        self.may_start = asyncio.Event()  #: set when no running answer stands in the way any more
         self.task: asyncio.Task[None] | None = None
         self._outcome: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
         # Nobody may be left to hear of a failure; asyncio would complain about that.
         self._outcome.add_done_callback(lambda outcome: outcome.cancelled() or outcome.exception())
-
-    @property
-    def is_chosen(self) -> bool:
-        return self.choice is not None
 
     async def wait(self) -> Engine:
         """The started engine, or the error; cancelling this wait leaves the load alone."""

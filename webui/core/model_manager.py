@@ -11,24 +11,20 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from functools import partial
-from typing import Any
-
-import msgspec
 
 from webui.config import Settings
 from webui.core.engine import Engine, EngineFactory
+from webui.core.engine_supervisor import EngineSupervisor
 from webui.core.model_load import Abandoned, ModelLoad
-from webui.core.planning import Footprint, Planner, Target, choose_default, create_planner
+from webui.core.planning import Planner, Target, choose_default, create_planner
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
-from webui.errors import EngineDied, EngineStopped, GlasshouseError, LoadFailed, UnknownModel
+from webui.errors import EngineStopped, GlasshouseError, LoadFailed, UnknownModel
 from webui.library.catalog import Catalog
 from webui.library.hardware import read_memory
 from webui.library.memory_fit import FitPlan
 from webui.store.preferences import PreferenceChanges, Preferences
 from webui.types import (
-    EngineLoad,
     GenerationEvent,
     Memory,
     Message,
@@ -39,9 +35,6 @@ from webui.types import (
 )
 
 _log = logging.getLogger(__name__)
-
-_PROGRESS_SECONDS = 0.1
-_MEMORY_SECONDS = 2.0
 
 
 class ModelManager:
@@ -56,33 +49,25 @@ class ModelManager:
         engine_factory: EngineFactory,
         planner: Planner | None = None,
     ) -> None:
-        self.changed: Signal[ModelStatus] = Signal()
+        self._supervisor = EngineSupervisor(engine_factory)
+        self.changed: Signal[ModelStatus] = self._supervisor.changed
         self.catalog_changed: Signal[None] = Signal()
         self._catalog = catalog
         self._preferences = preferences
         self._settings = settings
-        self._create_engine = engine_factory
         self._plan = planner or create_planner(settings)
         self._tasks = OwnedTasks()
         self._life_cycle = asyncio.Lock()
-        self._status = ModelStatus()
-        self._engine: Engine | None = None
-        self._engine_number = 0  # callbacks of an engine that is not the newest one are not listened to
-        self._exit_error: EngineDied | None = None
-        self._footprint: Footprint | None = None
         self._load: ModelLoad | None = None  # the load under way
-        self._last_good: Target | None = None  # what a failed load goes back to
+        self._former: Target | None = None  # what a failed load goes back to
         self._last_loaded: Target | None = None  # what the next message starts, after a crash or an unload
         self._num_generating = 0
-        self._progress_shown_at = 0.0
 
     # --- what is true ----------------------------------------------------------------------------------------------
 
     @property
     def status(self) -> ModelStatus:
-        if self._engine is not None and self._engine.memory_bytes != self._status.memory_bytes:
-            self._status = msgspec.structs.replace(self._status, memory_bytes=self._engine.memory_bytes)
-        return self._status
+        return self._supervisor.status
 
     def memory(self) -> Memory:
         return read_memory()
@@ -99,7 +84,7 @@ class ModelManager:
         """What loading this model in place of the running one would take. Raises ModelTooBig, or what is wrong with
         the file."""
         target = self._target(await self._catalog.find(name), ctx, gpu_layers)
-        return await asyncio.to_thread(self._plan, target, self._footprint if self._is_ready else None)
+        return await asyncio.to_thread(self._plan, target, self._supervisor.footprint)
 
     # --- what is asked ---------------------------------------------------------------------------------------------
 
@@ -116,8 +101,8 @@ class ModelManager:
             choice["ctx"] = ctx
         if gpu_layers is not None:
             choice["gpu_layers"] = gpu_layers
-        if self._load is None and self._is_ready and self._last_good == target:
-            self._set(error=None)
+        if self._load is None and self._supervisor.target == target:
+            self._supervisor.note_error(None)
             await self._preferences.set(**choice)
             return self.status
         load = self._load
@@ -141,7 +126,7 @@ class ModelManager:
         """Delete a model's file, unloading it first."""
         model = await self._catalog.find(model_id)
         under_way = self._load.target.model.id if self._load else None
-        loaded = self._status.model.id if self._status.model else None
+        loaded = self.status.model.id if self.status.model else None
         if model.can_delete and model.id in {under_way, loaded}:
             await self.unload()
         await self._catalog.delete(model.id)
@@ -179,14 +164,14 @@ class ModelManager:
         """
         wanted = None if name is None else await self._catalog.find(name)
         while True:
-            is_any_right = wanted is None and (self._load is not None or self._is_ready)
-            default = None if wanted is not None or is_any_right else await self._choose()
-            engine = self._engine
-            load = self._load
+            default: Target | None = None
+            if wanted is None and self._load is None and not self._supervisor.is_ready:
+                default = await self._choose()
+            engine, load = self._supervisor.engine, self._load
             if load is None:
-                if engine is not None and self._is_ready and self._is_model(wanted):
+                if engine is not None and self._is_loaded(wanted):
                     return engine
-                target = self._target(wanted) if wanted is not None else default
+                target = default if wanted is None else self._target(wanted)
                 if target is None:
                     continue  # what was there a moment ago is gone
                 load = self._begin(target)
@@ -200,21 +185,19 @@ class ModelManager:
                 if wanted is None or wanted.id == load.target.model.id:
                     raise
                 continue
-            if (wanted is None or wanted.id == load.target.model.id) and engine is self._engine:
+            if (wanted is None or wanted.id == load.target.model.id) and engine is self._supervisor.engine:
                 return engine
 
     async def close(self) -> None:
         await self.unload()
         await self._tasks.close()
+        await self._supervisor.close()
 
     # --- one load --------------------------------------------------------------------------------------------------
 
-    @property
-    def _is_ready(self) -> bool:
-        return self._status.state == "ready"
-
-    def _is_model(self, wanted: ModelFile | None) -> bool:
-        return wanted is None or (self._status.model is not None and self._status.model.id == wanted.id)
+    def _is_loaded(self, wanted: ModelFile | None) -> bool:
+        loaded = self._supervisor.target
+        return loaded is not None and (wanted is None or wanted.id == loaded.model.id)
 
     def _target(self, model: ModelFile, ctx: int | None = None, gpu_layers: int | None = None) -> Target:
         """Fill in what was not asked for: as the flags say, else as was chosen in the page."""
@@ -262,7 +245,7 @@ class ModelManager:
         except Exception:  # noqa: BLE001 - the edge: those who wait must hear of it, whatever it is
             _log.exception("Loading failed in an unforeseen way")
             failure = LoadFailed(load.target.model.name, "something went wrong inside Glasshouse; its log says what")
-            self._set(state="failed", error=str(failure))
+            self._supervisor.note_error(str(failure))
             load.fail(failure)
         else:
             load.succeed(engine)
@@ -271,122 +254,36 @@ class ModelManager:
                 self._load = None
 
     async def _swap(self, target: Target) -> Engine:
-        running = self._footprint if self._is_ready else None
+        """Stop what runs, start the target; when that fails, start again what ran. Under the lock."""
         try:
-            plan = await asyncio.to_thread(self._plan, target, running)
+            plan = await asyncio.to_thread(self._plan, target, self._supervisor.footprint)
         except GlasshouseError as error:
-            self._set(error=str(error))
+            self._supervisor.note_error(str(error))
             raise
-        former = self._last_good
-        await self._stop_engine()
+        self._former = self._supervisor.target or self._former
+        await self._supervisor.stop()
         try:
-            return await self._start_engine(target, plan)
+            engine = await self._supervisor.start(target, plan)
         except GlasshouseError as error:
+            former, self._former = self._former, None
             if former is not None and former != target:
-                await self._restore(former, error)
+                await self._restore(former, str(error))
             raise
+        self._former = None
+        self._last_loaded = target
+        return engine
 
-    async def _restore(self, former: Target, reason: GlasshouseError) -> None:
+    async def _restore(self, former: Target, reason: str) -> None:
         _log.warning("Loading the former model again")
         try:
             plan = await asyncio.to_thread(self._plan, former, None)
-            await self._start_engine(former, plan)
+            await self._supervisor.start(former, plan)
         except GlasshouseError:
             _log.exception("The former model could not be loaded again")
         else:
-            self._set(error=str(reason))
-
-    # --- one engine (all of this under the lock) -------------------------------------------------------------------
-
-    async def _start_engine(self, target: Target, plan: FitPlan) -> Engine:
-        self._engine_number += 1
-        number = self._engine_number
-        self._exit_error = None
-        engine = self._engine = self._create_engine(
-            on_load_progress=partial(self._on_progress, number),
-            on_engine_load=partial(self._on_engine_load, number),
-            on_exit=partial(self._on_exit, number),
-        )
-        self._status = ModelStatus()
-        self._set(state="starting", model=target.model)
-        try:
-            info = await engine.start(target.model, plan.options)
-            if self._exit_error is not None:
-                raise self._exit_error
-        except BaseException as error:
-            self._last_good = None
-            await self._discard_engine()
-            if isinstance(error, asyncio.CancelledError):
-                self._set_status(ModelStatus())
-            else:
-                self._set(state="failed", progress=0.0, error=str(error), memory_bytes=0)
-            raise
-        self._footprint = Footprint(engine.pid, plan)
-        self._last_good = self._last_loaded = target
-        self._set(state="ready", progress=1.0, info=info, memory_bytes=engine.memory_bytes)
-        self._tasks.start(self._watch_memory(number))
-        return engine
-
-    async def _stop_engine(self) -> None:
-        if self._engine is not None:
-            self._set(state="stopping")
-            await self._discard_engine()
-
-    async def _discard_engine(self) -> None:
-        engine, self._engine = self._engine, None
-        self._engine_number += 1
-        self._footprint = None
-        if engine is not None:
-            await engine.stop()
+            self._supervisor.note_error(reason)
 
     async def _unload(self) -> None:
         async with self._life_cycle:
-            self._last_good = None
-            await self._stop_engine()
-            self._set_status(ModelStatus())
-
-    # --- what an engine says ---------------------------------------------------------------------------------------
-
-    def _on_progress(self, number: int, fraction: float) -> None:
-        if number != self._engine_number or self._status.state != "starting":
-            return
-        self._status = msgspec.structs.replace(self._status, progress=fraction)
-        now = asyncio.get_running_loop().time()
-        if now - self._progress_shown_at >= _PROGRESS_SECONDS:
-            self._progress_shown_at = now
-            self.changed.emit(self.status)
-
-    def _on_engine_load(self, number: int, load: EngineLoad) -> None:
-        if number == self._engine_number:
-            self._set(load=load)
-
-    def _on_exit(self, number: int, error: EngineDied | None) -> None:
-        if number != self._engine_number or error is None:
-            return
-        self._exit_error = error
-        if not self._is_ready:
-            return  # `start` raises, and says better why
-        _log.error("The engine died: %s", error)
-        self._last_good = self._footprint = None
-        self._engine_number += 1
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            self._tasks.start(engine.stop())  # there is no process any more; this frees what stood around it
-        self._set(state="failed", error=str(error), info=None, memory_bytes=0, load=EngineLoad())
-
-    async def _watch_memory(self, number: int) -> None:
-        """Tell the listeners how much memory the engine holds, as long as it is the one and somebody listens."""
-        shown = self._status.memory_bytes
-        while number == self._engine_number:
-            await asyncio.sleep(_MEMORY_SECONDS)
-            if self.changed.has_listeners and abs(self.status.memory_bytes - shown) >= 10**6:
-                shown = self._status.memory_bytes
-                self.changed.emit(self._status)
-
-    def _set(self, **changes: Any) -> None:
-        self._set_status(msgspec.structs.replace(self._status, **changes))
-
-    def _set_status(self, status: ModelStatus) -> None:
-        if status != self._status:
-            self._status = status
-            self.changed.emit(status)
+            self._former = None
+            await self._supervisor.stop()

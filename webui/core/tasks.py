@@ -32,6 +32,12 @@ class OwnedTasks:
         """Run it to its end even when the caller is cancelled, and give the caller its result or error."""
         return await asyncio.shield(self._keep(coroutine))
 
+    async def drain(self, timeout_seconds: float) -> None:
+        """Wait until all of them, and those that they start, have ended by themselves, but not for longer than this."""
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        while self._tasks and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)
+
     async def close(self) -> None:
         """Cancel what still runs and wait for it."""
         for task in list(self._tasks):
