@@ -8,11 +8,13 @@ that the parent is gone: the engine exits.
 
 from __future__ import annotations
 
+import asyncio
 import struct
+from typing import BinaryIO
 
 import msgspec
 
-from webui.errors import Detail, GlasshouseError, error_from_wire
+from webui.errors import Detail, GlasshouseError, MessageTooLarge, error_from_wire
 from webui.types import EngineInfo, EngineLoad, EngineOptions, GenerationEvent, Message, Priority, SamplingParams
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -93,3 +95,33 @@ class LoadReport(Frame, frozen=True):
 
 
 Report = LoadProgress | Loaded | LoadFailed | Happened | Failed | LoadReport
+
+# --- frames, for either side ---------------------------------------------------------------------------------------
+
+
+def encode_frame(frame: Command | Report) -> bytes:
+    """The bytes of one frame, header included. Raises MessageTooLarge beyond `MAX_FRAME_BYTES`."""
+    body = msgspec.msgpack.encode(frame)
+    if len(body) > MAX_FRAME_BYTES:
+        raise MessageTooLarge(len(body), MAX_FRAME_BYTES)
+    return HEADER.pack(len(body)) + body
+
+
+def read_command(stream: BinaryIO) -> Command | None:
+    """Block until the next command is whole; None when the parent closed the pipe. For the child's reader thread."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    (size,) = HEADER.unpack(header)
+    body = stream.read(size)
+    return msgspec.msgpack.decode(body, type=Command) if len(body) == size else None
+
+
+async def read_report(stream: asyncio.StreamReader) -> Report | None:
+    """The next report, or None when the child closed its end. For the parent's reader task."""
+    try:
+        (size,) = HEADER.unpack(await stream.readexactly(HEADER.size))
+        body = await stream.readexactly(size)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    return msgspec.msgpack.decode(body, type=Report)

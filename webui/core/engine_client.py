@@ -1,0 +1,262 @@
+"""The parent's side of one engine process: start it, talk to it, notice its death, stop it.
+
+One reader task takes reports from the child and hands them to the request they belong to; another drains stderr, whose
+last lines hold the reason when a load fails. Generations run side by side, kept apart by id. It knows nothing of which
+model should run or when: that is `model_manager`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+import psutil
+
+from webui.core.engine_death import explain_death, explain_failed_start
+from webui.core.engine_inbox import Inbox
+from webui.core.line_tail import LineTail
+from webui.engine.protocol import (
+    Cancel,
+    Command,
+    Failed,
+    Generate,
+    Happened,
+    Load,
+    Loaded,
+    LoadFailed,
+    LoadProgress,
+    LoadReport,
+    Report,
+    Shutdown,
+    encode_frame,
+    read_report,
+)
+from webui.errors import EngineDied, EngineStopped, GlasshouseError, InvalidRequest
+from webui.types import (
+    EngineInfo,
+    EngineLoad,
+    EngineOptions,
+    Finished,
+    GenerationEvent,
+    Message,
+    ModelFile,
+    Priority,
+    SamplingParams,
+)
+
+logger = logging.getLogger(__name__)
+
+ENGINE_COMMAND = (sys.executable, "-m", "webui.engine")
+_STOP_SECONDS = 2.0  #: for each of: Shutdown, terminate, kill
+
+
+def _ignore(_value: object) -> None:
+    """The listener of those who do not listen."""
+
+
+class EngineClient:
+    """One engine process, from `start` to `stop` or its death. A client starts once; a new engine is a new client.
+
+    `on_exit` is called once when a loaded engine has ended: with None after `stop`, with the reason otherwise. A start
+    that fails raises instead.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_load_progress: Callable[[float], None] = _ignore,
+        on_engine_load: Callable[[EngineLoad], None] = _ignore,
+        on_exit: Callable[[EngineDied | None], None] = _ignore,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        self._on_load_progress = on_load_progress
+        self._on_engine_load = on_engine_load
+        self._on_exit = on_exit
+        self._command = tuple(command or ENGINE_COMMAND)
+        self._process: asyncio.subprocess.Process | None = None
+        self._loaded: asyncio.Future[EngineInfo] | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._inboxes: dict[int, Inbox] = {}
+        self._last_id = 0
+        self._is_stopping = False
+        self._end: GlasshouseError | None = None  #: why nothing can be asked of it any more
+        self._stderr = LineTail(logger)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while the process lives."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Resident memory of the process; 0 when it is gone."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss) if self.pid else 0
+        except psutil.Error:
+            return 0
+
+    # --- starting and stopping -------------------------------------------------------------------------------------
+
+    async def start(self, model: ModelFile, options: EngineOptions) -> EngineInfo:
+        """Start the process and load the model. Raises LoadFailed, OutOfMemory or EngineStopped; then nothing runs."""
+        self._loaded = asyncio.get_running_loop().create_future()
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in the terminal is for this process, which stops the engine in order
+        )
+        self._runner = asyncio.create_task(self._attend(self._process, model.name), name=f"engine {self._process.pid}")
+        try:
+            await self._send(Load(model_path=str(model.path), options=options))
+            return await asyncio.shield(self._loaded)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End the process, however long it takes to be convinced; open requests end with EngineStopped."""
+        process, runner = self._process, self._runner
+        if process is None or runner is None:
+            return
+        self._is_stopping = True
+        self._close_requests(EngineStopped())
+        for ask in (self._ask_to_exit, process.terminate, process.kill):
+            if process.returncode is not None:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                ask()
+            await asyncio.wait([runner], timeout=_STOP_SECONDS)
+        await asyncio.wait([runner])
+
+    def _ask_to_exit(self) -> None:
+        stdin = self._process.stdin if self._process else None
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(encode_frame(Shutdown()))
+            stdin.close()
+
+    # --- generating ------------------------------------------------------------------------------------------------
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingParams,
+        *,
+        owner: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """The events of one answer, ending with Finished. Closing the generator cancels the request in the engine.
+
+        Raises what the engine refused with (ContextTooLong, EngineBusy, ...), EngineDied or EngineStopped. Use it
+        inside `async with aclosing(...)`. A reader that is slow gets its text in larger pieces, never a longer queue.
+        """
+        if self._end is not None:
+            raise self._end
+        self._last_id += 1
+        request_id = self._last_id
+        inbox = self._inboxes[request_id] = Inbox()
+        is_open = True
+        try:
+            await self._send(
+                Generate(
+                    request_id=request_id, messages=tuple(messages), sampling=sampling, owner=owner, priority=priority
+                )
+            )
+            while is_open:
+                event = await inbox.get()
+                is_open = not isinstance(event, Finished)
+                yield event
+        except GlasshouseError:
+            is_open = False
+            raise
+        finally:
+            self._inboxes.pop(request_id, None)
+            if is_open and self._end is None:
+                self._write(Cancel(request_id=request_id))
+
+    # --- the pipe --------------------------------------------------------------------------------------------------
+
+    async def _send(self, command: Command) -> None:
+        self._write(command)
+        stdin = self._process.stdin if self._process else None
+        if stdin is not None:
+            with contextlib.suppress(ConnectionError):  # the reader notices the death and says why
+                await stdin.drain()
+
+    def _write(self, command: Command) -> None:
+        try:
+            frame = encode_frame(command)
+        except UnicodeEncodeError:
+            raise InvalidRequest("The message contains characters that are not text.") from None
+        stdin = self._process.stdin if self._process else None
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(frame)
+
+    async def _attend(self, process: asyncio.subprocess.Process, name: str) -> None:
+        """Read reports until the child closes its end, then find out why and tell everybody."""
+        assert process.stdout and process.stderr  # noqa: S101 - both are pipes
+        draining = asyncio.create_task(self._stderr.drain(process.stderr), name=f"engine {process.pid} stderr")
+        try:
+            while (report := await read_report(process.stdout)) is not None:
+                self._take(report)
+        except Exception:
+            logger.exception("The engine's reports cannot be read; it is stopped")
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, TimeoutError):
+                await asyncio.wait_for(asyncio.shield(process.wait()), _STOP_SECONDS)
+            if process.returncode is None:
+                process.kill()
+        exit_code = await process.wait()
+        await asyncio.wait([draining], timeout=_STOP_SECONDS)
+        draining.cancel()
+        self._announce_end(exit_code, name)
+
+    def _take(self, report: Report) -> None:
+        match report:
+            case Happened(request_id=request_id, event=event):
+                if inbox := self._inboxes.get(request_id):
+                    inbox.put(event)
+            case Failed(request_id=request_id):
+                if inbox := self._inboxes.get(request_id):
+                    inbox.fail(report.error)
+            case LoadReport(load=load):
+                self._on_engine_load(load)
+            case LoadProgress(fraction=fraction):
+                self._on_load_progress(fraction)
+            case Loaded(info=info):
+                self._settle_start(info)
+            case LoadFailed():
+                self._settle_start(report.error)
+
+    def _settle_start(self, outcome: EngineInfo | GlasshouseError) -> None:
+        if self._loaded is None or self._loaded.done():
+            return
+        if isinstance(outcome, EngineInfo):
+            self._loaded.set_result(outcome)
+        else:
+            self._close_requests(outcome)
+            self._loaded.set_exception(outcome)
+            self._loaded.exception()  # seen: `start` may have been cancelled meanwhile
+
+    def _announce_end(self, exit_code: int, name: str) -> None:
+        has_loaded = self._loaded is not None and self._loaded.done() and self._loaded.exception() is None
+        if not has_loaded:
+            self._settle_start(
+                EngineStopped() if self._is_stopping else explain_failed_start(name, exit_code, self._stderr.lines)
+            )
+            return
+        died = None if self._is_stopping else EngineDied(explain_death(exit_code))
+        if died is not None:
+            logger.error("The engine ended with %s; its last words:\n%s", exit_code, "\n".join(self._stderr.lines[-10:]))
+        self._close_requests(died or EngineStopped())
+        self._on_exit(died)
+
+    def _close_requests(self, reason: GlasshouseError) -> None:
+        """Nothing more can be asked; whoever waits is told why."""
+        self._end = self._end or reason
+        for inbox in self._inboxes.values():
+            inbox.fail(self._end)

@@ -1,0 +1,37 @@
+"""Drains a child's stderr: keeps the last lines, logs them at DEBUG, and never lets the child wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+_NUM_LINES = 50
+_MAX_LINE = 2000  #: characters of one line that are kept
+
+
+class LineTail:
+    """The last lines of one stream."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._lines: deque[str] = deque(maxlen=_NUM_LINES)
+
+    @property
+    def lines(self) -> list[str]:
+        return list(self._lines)
+
+    async def drain(self, stream: asyncio.StreamReader) -> None:
+        """Read until the stream ends. Chunks, not lines: a flood without line ends must not block either."""
+        rest = ""
+        while chunk := await stream.read(65536):
+            *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
+            rest = rest[-_MAX_LINE:]
+            self._keep(lines)
+        self._keep([rest])
+
+    def _keep(self, lines: list[str]) -> None:
+        for line in lines:
+            if line.strip():
+                self._lines.append(line[:_MAX_LINE])
+                self._logger.debug("engine: %s", line[:_MAX_LINE])

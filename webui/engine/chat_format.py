@@ -1,0 +1,134 @@
+"""Messages to the text that the model was trained on, through the chat template that its GGUF carries.
+
+What people write never becomes a control token. Before rendering, every control token's text inside a message is
+broken by a character that occurs nowhere else; the template carries it along, whatever it trims or splits; afterwards
+the text is cut there, and the pieces are tokenized apart, so that no control token can form across the cut. A message
+without such text (nearly all) is tokenized exactly as llama.cpp would.
+
+Templates differ in what they take. When one refuses a system message or two messages of the same role in a row, or
+drops a message silently, the next shape of the same conversation is tried. It does not know tokens, only their texts.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from webui.engine.reasoning import ThinkMarks, find_open_marks
+from webui.engine.template_sandbox import Template
+from webui.errors import TemplateFailed
+from webui.types import Message
+
+logger = logging.getLogger(__name__)
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
+    "{% endfor %}{{ '<|im_start|>assistant\n' }}"
+)
+_PRIVATE_USE = range(0xE000, 0xF900)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A rendered conversation: texts to tokenize one by one, and whether the template has opened thinking."""
+
+    pieces: tuple[str, ...]
+    opened: ThinkMarks | None
+
+
+class ChatFormat:
+    """The chat format of one model."""
+
+    def __init__(self, source: str | None, *, bos: str, eos: str, control_texts: Iterable[str]) -> None:
+        """A missing or broken template is replaced by ChatML; `has_template` says so."""
+        self.has_template = False
+        self._template = Template(CHATML)
+        self._tokens = {"bos_token": bos, "eos_token": eos}
+        texts = sorted((re.escape(text) for text in control_texts if len(text) > 1), key=len, reverse=True)
+        self._control = re.compile(f"(?=({'|'.join(texts)}))") if texts else None
+        if source:
+            try:
+                self._template = Template(source)
+                self.has_template = True
+            except TemplateFailed as error:
+                logger.warning("The model's chat template is replaced by ChatML: %s", error)
+
+    def render(self, messages: tuple[Message, ...]) -> Prompt:
+        """The prompt that makes the model answer. Raises TemplateFailed with the template's reason."""
+        mark = _unused_character(messages)
+        guarded = [{"role": message.role, "content": self._break(message.content, mark)} for message in messages]
+        refusal: TemplateFailed | None = None
+        for shape in _SHAPES:
+            shaped = shape(guarded)
+            try:
+                text = self._template.render(
+                    messages=shaped, add_generation_prompt=True, tools=None, documents=None, **self._tokens
+                )
+            except TemplateFailed as error:
+                refusal = refusal or error
+                continue
+            if _has_all(text, guarded):
+                return Prompt(tuple(text.split(mark)), find_open_marks(text))
+        raise refusal or TemplateFailed("it leaves messages out.")
+
+    def _break(self, content: str, mark: str) -> str:
+        """`content` with `mark` behind the first character of every control text in it, overlapping ones too."""
+        if self._control is None:
+            return content
+        positions = [found.start() + 1 for found in self._control.finditer(content)]
+        starts, ends = [0, *positions], [*positions, len(content)]
+        return mark.join(content[start:end] for start, end in zip(starts, ends, strict=True))
+
+
+def _unused_character(messages: tuple[Message, ...]) -> str:
+    used = set().union(*(message.content for message in messages))
+    return next(character for code in _PRIVATE_USE if (character := chr(code)) not in used)
+
+
+def _has_all(text: str, messages: list[dict[str, Any]]) -> bool:
+    """Whether what the system and the last person said came through; templates may drop old thoughts, not those."""
+    needed = [message["content"] for message in messages if message["role"] == "system"]
+    needed += [message["content"] for message in messages if message["role"] == "user"][-1:]
+    return all(content.strip() in text for content in needed)
+
+
+# --- shapes of one conversation, tried in this order ------------------------------------------------------------------
+
+Shape = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+def _as_it_is(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return messages
+
+
+def _system_in_user(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """System messages go in front of the first thing that the person said."""
+    system = "\n\n".join(message["content"] for message in messages if message["role"] == "system")
+    others = [dict(message) for message in messages if message["role"] != "system"]
+    first = next((message for message in others if message["role"] == "user"), None)
+    if first is None:
+        return [{"role": "user", "content": system}, *others] if system else others
+    first["content"] = f"{system}\n\n{first['content']}" if system else first["content"]
+    return others
+
+
+def _merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Roles alternate, beginning with the person's: neighbours of the same role become one message."""
+    merged: list[dict[str, Any]] = []
+    for message in _system_in_user(messages):
+        if merged and merged[-1]["role"] == message["role"]:
+            merged[-1]["content"] += "\n\n" + message["content"]
+        elif merged or message["role"] == "user":
+            merged.append(dict(message))
+    return merged
+
+
+def _in_parts(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Content as a list of parts, which templates of models that also see take instead of a string."""
+    return [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
+
+
+_SHAPES: tuple[Shape, ...] = (_as_it_is, _in_parts, _system_in_user, _merged)

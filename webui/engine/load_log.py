@@ -1,0 +1,62 @@
+"""Reads llama.cpp's log while a model loads: why it failed, in words for people, and which device it went to.
+
+llama.cpp gives reasons in its log only. It does not know llama_cpp, only lines of text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+from webui.errors import GlasshouseError, LoadFailed, OutOfMemory
+
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|failed to allocate|unable to allocate|cannot allocate|bad_alloc|not enough (memory|space)|"
+    r"alloc_tensor_range.*failed|failed to reserve|ErrorOutOfDeviceMemory",
+    re.IGNORECASE,
+)
+_REASONS = (
+    (r"invalid magic|bad magic|not a gguf", "the file is not a GGUF model."),
+    (r"unknown model architecture: '?([\w.-]+)", "its architecture “{0}” is not known to this version of llama.cpp."),
+    (r"unknown pre-tokenizer type: '?([\w.-]+)", "its tokenizer “{0}” is not known to this version of llama.cpp."),
+    (r"not within the file bounds|corrupted or incomplete|failed to read|unexpectedly reached end", "the file is incomplete or damaged. Get it again."),  # noqa: E501
+    (r"missing tensor|wrong shape|wrong number of tensors|key not found", "parts of the model are missing from the file."),
+    (r"unsupported (gguf )?version|unsupported version", "the file is in a version of GGUF that this llama.cpp does not read."),  # noqa: E501
+    (r"invalid ggml type|tensor .* has invalid", "it uses a quantization that this version of llama.cpp does not know."),
+    (r"no such file|failed to open", "the file cannot be opened."),
+)  # fmt: skip
+
+
+class LoadLog:
+    """The last lines of the log; explains them on demand."""
+
+    def __init__(self) -> None:
+        self._problems: deque[str] = deque(maxlen=50)
+        self._device = ""
+
+    def add(self, line: str, *, is_problem: bool) -> None:
+        """Take one line; only problems (warnings and errors) are kept, and what tells the device."""
+        if is_problem and line.strip():
+            self._problems.append(line.strip())
+        if not self._device and (found := re.search(r"using device \S+ \(([^)]+)\)", line)):
+            self._device = found[1]
+
+    @property
+    def device(self) -> str:
+        """The first device that llama.cpp said it would use, in its own words."""
+        return self._device or "CPU"
+
+    def explain(self, name: str) -> GlasshouseError:
+        """The typed error for a model that did not load."""
+        return explain_load_failure(name, list(self._problems))
+
+
+def explain_load_failure(name: str, lines: list[str]) -> GlasshouseError:
+    """OutOfMemory, or LoadFailed with the first reason that the lines give."""
+    text = "\n".join(lines)
+    for pattern, reason in _REASONS:
+        if found := re.search(pattern, text, re.IGNORECASE):
+            return LoadFailed(name, reason.format(*found.groups()))
+    if _OUT_OF_MEMORY.search(text):
+        return OutOfMemory(name)
+    return LoadFailed(name, "llama.cpp does not accept the file. It may be damaged or of a kind that is not supported.")

@@ -1,0 +1,279 @@
+"""The model runner: one GGUF, one llama.cpp context, one batch at a time.
+
+It loads the file, turns chunks into a `llama_batch`, decodes it, and does to the KV memory what the scheduler decided;
+it decides nothing itself. Only this module and `sampler` import llama_cpp.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from collections.abc import Sequence as Items
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import llama_cpp
+import msgspec
+
+from webui.engine.cores import count_usable_cores
+from webui.engine.load_log import LoadLog
+from webui.engine.protocol import Load
+from webui.engine.reasoning import is_part_of_mark
+from webui.engine.runner import KvFull, Sampler
+from webui.engine.sampler import LlamaSampler
+from webui.engine.scheduler import Chunk
+from webui.errors import GlasshouseError, LoadFailed
+from webui.types import EngineInfo, EngineOptions, SamplingParams
+
+_LOG_INFO, _LOG_DEBUG, _LOG_CONT = 1, 4, 5
+
+
+class LlamaVocabulary:
+    """The model's vocabulary: text to tokens and back."""
+
+    def __init__(self, model: llama_cpp.llama_model_p) -> None:
+        vocab = llama_cpp.llama_model_get_vocab(model)
+        if vocab is None:
+            raise ValueError("the model has no vocabulary")
+        self._vocab = vocab
+        self._bytes: dict[int, bytes] = {}
+        template = llama_cpp.llama_model_chat_template(model, None)
+        self.chat_template = template.decode("utf-8", "replace") if template else None
+        self.num_tokens = llama_cpp.llama_vocab_n_tokens(vocab)
+        self.bos = llama_cpp.llama_vocab_bos(vocab)
+        self.bos_text = self._text(self.bos)
+        self.eos_text = self._text(llama_cpp.llama_vocab_eos(vocab))
+
+    @cached_property
+    def control_texts(self) -> frozenset[str]:
+        controls = (token for token in range(self.num_tokens) if self._is_control(token))
+        return frozenset(text for token in controls if len(text := self._text(token)) > 1)
+
+    def tokenize(self, pieces: Items[str]) -> list[int]:
+        """Tokens of the joined pieces; control tokens are parsed inside a piece, never across two. BOS where due."""
+        tokens = self._tokenize(pieces[0])
+        for piece in pieces[1:]:
+            tokens += self._tokenize_behind(piece)
+        if llama_cpp.llama_vocab_get_add_bos(self._vocab) and tokens[:1] != [self.bos]:
+            tokens.insert(0, self.bos)
+        return tokens
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a token stands for in the answer; control tokens are silent unless marks of thinking are made of them."""
+        piece = self._bytes.get(token)
+        if piece is None:
+            special = self._is_control(token) and is_part_of_mark(self._text(token))
+            piece = self._bytes[token] = self._piece(token, special=special)
+        return piece
+
+    def is_end(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
+
+    def _is_control(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_control(self._vocab, token)) or self.is_end(token)
+
+    def _text(self, token: int) -> str:
+        return llama_cpp.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace") if token >= 0 else ""
+
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if length >= 0:
+                return buffer.raw[:length]
+            size = -length
+
+    def _tokenize(self, text: str) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        size = len(data) + 8
+        while True:
+            buffer = (llama_cpp.llama_token * size)()
+            length = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, True)
+            if length >= 0:
+                return buffer[:length]
+            size = -length
+
+    def _tokenize_behind(self, text: str) -> list[int]:
+        """Tokens of a text that goes on behind another: without the blank that SentencePiece puts before a beginning.
+
+        llama.cpp cannot be told to leave it out, so the text is tokenized behind a line feed, which no token of such a
+        vocabulary joins with what follows, and the line feed is cut off again.
+        """
+        anchor = self._tokenize("\n")
+        anchored = self._tokenize("\n" + text)
+        if self._prefixes_blank and anchored[: len(anchor)] == anchor:
+            return anchored[len(anchor) :]
+        return self._tokenize(text)
+
+    @cached_property
+    def _prefixes_blank(self) -> bool:
+        return b"".join(self._piece(token, special=False) for token in self._tokenize("a")).startswith(b" ")
+
+
+class LlamaRunner:
+    """A loaded model. Create it with `load_model`."""
+
+    def __init__(
+        self, model: llama_cpp.llama_model_p, context: llama_cpp.llama_context_p, options: EngineOptions, log: LlamaLog
+    ) -> None:
+        self._model = model
+        self._context = context
+        self._log = log  # llama.cpp keeps calling it
+        self._options = options
+        self._memory = llama_cpp.llama_get_memory(context)
+        self._num_swa = llama_cpp.llama_model_n_swa(model)
+        self._has_state = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
+        self._batch = llama_cpp.llama_batch_init(options.batch_tokens, 0, 1)
+        self._outputs: list[int] = []
+        self.vocabulary = LlamaVocabulary(model)
+        self.info = self._describe()
+
+    # --- computing -------------------------------------------------------------------------------------------------
+
+    def compute(self, chunks: Items[Chunk]) -> None:
+        """Decode one batch. Raises KvFull when the memory has no room; RuntimeError ends the engine."""
+        batch, row = self._batch, 0
+        self._outputs = []
+        for chunk in chunks:
+            for offset, token in enumerate(chunk.tokens):
+                batch.token[row] = token
+                batch.pos[row] = chunk.start + offset
+                batch.n_seq_id[row] = 1
+                batch.seq_id[row][0] = chunk.slot
+                batch.logits[row] = 0
+                row += 1
+            batch.logits[row - 1] = chunk.has_output
+            self._outputs.append(row - 1)
+        batch.n_tokens = row
+        status = llama_cpp.llama_decode(self._context, batch)
+        if status == 1:
+            raise KvFull
+        if status != 0:
+            raise RuntimeError(f"llama_decode failed with {status}")
+
+    def create_sampler(self, sampling: SamplingParams) -> LlamaSampler:
+        return LlamaSampler(sampling, num_vocab=self.vocabulary.num_tokens, window=self._options.context_tokens)
+
+    def sample(self, chunk_index: int, sampler: Sampler) -> int:
+        return cast(LlamaSampler, sampler).sample(self._context, self._outputs[chunk_index])
+
+    # --- the KV memory ---------------------------------------------------------------------------------------------
+
+    def trim(self, slot: int, length: int) -> bool:
+        return llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1) and self._can_resume(slot, length)
+
+    def copy(self, source: int, target: int, length: int) -> bool:
+        is_whole = llama_cpp.llama_memory_seq_pos_max(self._memory, source) + 1 == length
+        if not is_whole and self._has_state:
+            return False  # a recurrent state knows its end only
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        if is_whole or self._can_resume(target, length):
+            return True
+        self.clear(target)
+        return False
+
+    def clear(self, slot: int) -> None:
+        llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+
+    def _can_resume(self, slot: int, length: int) -> bool:
+        """A sliding window forgets silently: all that the token at `length` attends to must still be there."""
+        oldest = llama_cpp.llama_memory_seq_pos_min(self._memory, slot)
+        return self._num_swa == 0 or 0 <= oldest <= max(0, length - self._num_swa)
+
+    # --- describing ------------------------------------------------------------------------------------------------
+
+    def _describe(self) -> EngineInfo:
+        buffer = ctypes.create_string_buffer(256)
+        llama_cpp.llama_model_desc(self._model, buffer, len(buffer))
+        return EngineInfo(
+            description=buffer.value.decode("utf-8", "replace"),
+            num_parameters=llama_cpp.llama_model_n_params(self._model),
+            context_train=llama_cpp.llama_model_n_ctx_train(self._model),
+            options=self._options,
+            device=self._log.lines.device if self._options.gpu_layers else "CPU",
+            has_chat_template=self.vocabulary.chat_template is not None,
+        )
+
+
+class LlamaLog:
+    """llama.cpp's log: to stderr, and the last lines kept for reasons."""
+
+    def __init__(self) -> None:
+        self.lines = LoadLog()
+        self._callback = llama_cpp.llama_log_callback(self._write)  # must outlive every call from C
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _write(self, level: int, text: bytes, _user_data: object) -> None:
+        if level in {_LOG_DEBUG, _LOG_CONT}:
+            return
+        line = text.decode("utf-8", "replace")
+        self.lines.add(line, is_problem=level > _LOG_INFO)
+        sys.stderr.write(line)
+
+
+def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner:
+    """Load the GGUF and make its context. Raises OutOfMemory, LoadFailed or UnsupportedModel, with reasons in words."""
+    name = Path(load.model_path).stem
+    log = LlamaLog()
+    llama_cpp.llama_backend_init()
+    options = _settle(load.options)
+    model = llama_cpp.llama_model_load_from_file(load.model_path.encode(), _model_params(options, on_progress))
+    if model is None:
+        raise log.lines.explain(name)
+    if not llama_cpp.llama_model_has_decoder(model) or llama_cpp.llama_model_has_encoder(model):
+        raise LoadFailed(name, "it is not a chat model.")
+    context = llama_cpp.llama_init_from_model(model, _context_params(options))
+    if context is None:
+        raise log.lines.explain(name)
+    if llama_cpp.llama_get_memory(context) is None:
+        raise LoadFailed(name, "it is an embedding model, not a chat model.")
+    _warm_up(model, context, name, log)
+    return LlamaRunner(model, context, options, log)
+
+
+def _settle(options: EngineOptions) -> EngineOptions:
+    """The options as they will really be: no GPU layers without a GPU, a number of threads in any case."""
+    return msgspec.structs.replace(
+        options,
+        gpu_layers=options.gpu_layers if llama_cpp.llama_supports_gpu_offload() else 0,
+        threads=options.threads or count_usable_cores(),
+        num_slots=min(options.num_slots, llama_cpp.llama_max_parallel_sequences()),
+    )
+
+
+def _model_params(options: EngineOptions, on_progress: Callable[[float], None]) -> llama_cpp.llama_model_params:
+    def report(fraction: float, _user_data: object) -> bool:
+        on_progress(fraction)
+        return True
+
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = options.gpu_layers
+    params.progress_callback = llama_cpp.llama_progress_callback(report)
+    return params
+
+
+def _context_params(options: EngineOptions) -> llama_cpp.llama_context_params:
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = options.kv_tokens
+    params.n_batch = params.n_ubatch = options.batch_tokens
+    params.n_seq_max = options.num_slots
+    params.n_outputs_max = options.num_slots  # one row of logits a sequence, not one a token
+    params.n_threads = params.n_threads_batch = options.threads or 1
+    params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
+    params.kv_unified = True  # shared prefixes are shared cells
+    params.swa_full = False  # sliding-window layers keep their window only
+    return params
+
+
+def _warm_up(
+    model: llama_cpp.llama_model_p, context: llama_cpp.llama_context_p, name: str, log: LlamaLog
+) -> None:
+    """Compute one token and forget it, so that a compute buffer that does not fit shows now, not in an answer."""
+    token = max(0, llama_cpp.llama_vocab_bos(llama_cpp.llama_model_get_vocab(model)))
+    batch = llama_cpp.llama_batch_get_one((llama_cpp.llama_token * 1)(token), 1)
+    if llama_cpp.llama_decode(context, batch) != 0:
+        raise log.lines.explain(name)
+    llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)

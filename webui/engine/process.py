@@ -1,0 +1,78 @@
+"""The engine as a process: its pipes, its signals, and that it never outlives its parent.
+
+C libraries print where they like; so the real stdout is kept on a private descriptor for frames, and descriptor 1
+points at stderr from the first moment. A reader thread takes commands while the model computes. When the parent closes
+the pipe or says Shutdown, the process exits at once, whatever it is doing: there is nothing to save, and the memory is
+wanted back. It does not know models.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import BinaryIO
+
+from webui.engine.loop import LoadModel, run_loop
+from webui.engine.protocol import Command, Report, Shutdown, encode_frame, read_command
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Pipe:
+    """The child's ends of the two pipes: commands come in on a thread, reports go out in the loop's own."""
+
+    def __init__(self, stdin: BinaryIO, stdout: BinaryIO) -> None:
+        self._stdin = stdin
+        self._stdout = stdout
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._frames: list[bytes] = []
+
+    def start(self) -> None:
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
+
+    def receive(self, timeout: float | None) -> Command | None:
+        try:
+            return self._commands.get(block=timeout != 0, timeout=timeout or None)
+        except queue.Empty:
+            return None
+
+    def send(self, report: Report) -> None:
+        self._frames.append(encode_frame(report))
+
+    def flush(self) -> None:
+        """All reports of a step leave in one write."""
+        if self._frames:
+            self._stdout.write(b"".join(self._frames))
+            self._stdout.flush()
+            self._frames.clear()
+
+    def _read(self) -> None:
+        while (command := read_command(self._stdin)) is not None and not isinstance(command, Shutdown):
+            self._commands.put(command)
+        os._exit(0)  # not sys.exit: the loop's thread may be inside C code for a long time
+
+
+def serve_process(load_model: LoadModel) -> int:
+    """Be an engine until the parent is gone; the exit code."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it stops its engines in order
+    stdout = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    pipe = Pipe(sys.stdin.buffer, stdout)
+    pipe.start()
+    try:
+        return 0 if run_loop(pipe, load_model) else 1
+    except BrokenPipeError:
+        return 0
+
+
+def _die_with_parent() -> None:
+    """On Linux the kernel ends this process when the parent does, even in the middle of a load."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,99 @@
+"""Separates what a model thinks from what it says, while the text streams.
+
+Thinking stands at the very start of an answer, between the marks of the model's family; the rendered prompt may
+already have opened it. Text that could still become a mark is held back. Further down an answer the same marks are
+plain text: somebody may be asking about them. It does not know tokens or templates, only text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from webui.engine.stop_strings import pending_suffix
+from webui.types import ReasoningDelta, TextDelta
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkMarks:
+    """What opens and closes thinking; an empty `close` means that `open` says: no thinking, the answer follows."""
+
+    open: str
+    close: str
+
+
+MARKS = (
+    ThinkMarks("<think>", "</think>"),  # DeepSeek-R1, Qwen3, SmolLM3, ...
+    ThinkMarks("<thinking>", "</thinking>"),
+    ThinkMarks("<seed:think>", "</seed:think>"),
+    ThinkMarks("[THINK]", "[/THINK]"),  # Magistral
+    ThinkMarks("◁think▷", "◁/think▷"),  # Kimi
+    ThinkMarks("<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>final<|message|>"),  # gpt-oss
+    ThinkMarks("<|channel|>final<|message|>", ""),
+)
+
+
+def is_part_of_mark(control_text: str) -> bool:
+    """Whether a control token's text must be kept in the stream, because marks are made of it."""
+    return any(control_text in marks.open or control_text in marks.close for marks in MARKS)
+
+
+def find_open_marks(prompt: str) -> ThinkMarks | None:
+    """The marks that the end of a rendered prompt has opened already."""
+    ending = prompt.rstrip()
+    return next((marks for marks in MARKS if marks.close and ending.endswith(marks.open)), None)
+
+
+class ReasoningSplitter:
+    """One answer: starts undecided, may think, then says."""
+
+    def __init__(self, opened: ThinkMarks | None = None) -> None:
+        self._marks = opened  #: set while thinking
+        self._is_decided = opened is not None
+        self._is_bare = opened is not None  #: the next text's leading blank lines belong to the marks
+        self._held = ""
+
+    def feed(self, text: str) -> Iterator[TextDelta | ReasoningDelta]:
+        """Deltas for `text`, without what is held back."""
+        self._held += text
+        if not self._is_decided and not self._decide():
+            return
+        if self._marks is not None:
+            yield from self._think(self._marks)
+        if self._marks is None and (said := self._take(len(self._held))):
+            yield TextDelta(text=said)
+
+    def flush(self) -> Iterator[TextDelta | ReasoningDelta]:
+        """What was held back in vain, at the end of the answer."""
+        if self._held:
+            yield ReasoningDelta(text=self._held) if self._marks is not None else TextDelta(text=self._held)
+            self._held = ""
+
+    def _decide(self) -> bool:
+        """Look at the start of the answer: does it think? False while that is not clear yet."""
+        start = self._held.lstrip()
+        for marks in MARKS:
+            if start.startswith(marks.open):
+                self._held = start[len(marks.open) :]
+                self._marks = marks if marks.close else None
+                self._is_decided = self._is_bare = True
+                return True
+        self._is_decided = bool(start) and not any(marks.open.startswith(start) for marks in MARKS)
+        return self._is_decided
+
+    def _think(self, marks: ThinkMarks) -> Iterator[ReasoningDelta]:
+        end = self._held.find(marks.close)
+        length = end if end >= 0 else len(self._held) - pending_suffix(self._held, marks.close)
+        if thought := self._take(length):
+            yield ReasoningDelta(text=thought)
+        if end >= 0:
+            self._held = self._held.removeprefix(marks.close)
+            self._marks, self._is_bare = None, True
+
+    def _take(self, length: int) -> str:
+        """Cut `length` characters off the held text; blanks right behind a mark are dropped."""
+        taken, self._held = self._held[:length], self._held[length:]
+        if self._is_bare:
+            taken = taken.lstrip()
+            self._is_bare = not taken
+        return taken

@@ -1,0 +1,48 @@
+"""A sequence: the tokens of one request and how many of them the model has seen.
+
+There is no prefill phase and no decode phase. `num_remaining` is the one number that drives everything: more than one
+means that the prompt is still being read, one means that the next token can be sampled after the next step. It does
+not know where its tokens come from or what they mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from webui.types import Priority
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One request as the scheduler sees it: integers and whose they are."""
+
+    request_id: int
+    tokens: list[int]  #: the prompt, and behind it what was generated
+    owner: str = ""
+    priority: Priority = Priority.INTERACTIVE
+    arrival: int = 0  #: order of arrival, given by the scheduler; the oldest is never preempted by a younger one
+    slot: int | None = None  #: the KV slot it holds while admitted
+    num_computed_tokens: int = 0
+    num_cached_tokens: int = 0  #: of the prompt, not computed again because a resident prefix had them
+    num_prompt_tokens: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.num_prompt_tokens = len(self.tokens)
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def num_remaining(self) -> int:
+        """Tokens that must be computed before the next one can be sampled; at least 1 while the sequence lives."""
+        return len(self.tokens) - self.num_computed_tokens
+
+    @property
+    def num_completion_tokens(self) -> int:
+        return len(self.tokens) - self.num_prompt_tokens
+
+    @property
+    def is_running(self) -> bool:
+        """Needs one token a step. Otherwise it is reading its prompt (or reading it again after a preemption)."""
+        return self.num_remaining == 1 and self.num_completion_tokens > 0
