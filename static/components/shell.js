@@ -35,11 +35,14 @@ export default {
       return location.pathname.slice((window.path_prefix ?? "").length) || "/";
     },
     notify,
-    /** @param {string} path @param {string} title @param {boolean} replace */
-    showAddress(path, title, replace) {
+    /** @param {string} path @param {string} title */
+    showAddress(path, title) {
+      if (path !== this.path()) history.pushState(null, "", (window.path_prefix ?? "") + path);
       document.title = title;
-      if (path === this.path()) return;
-      history[replace ? "replaceState" : "pushState"](null, "", (window.path_prefix ?? "") + path);
+    },
+    /** @param {string} title */
+    showTitle(title) {
+      document.title = title;
     },
     show({text, kind, action, key}) {
       this.notices = this.notices.filter((one) => one.text !== text && (!key || one.key !== key)).slice(-3);

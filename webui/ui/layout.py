@@ -20,7 +20,7 @@ from webui.ui.head import head_html, path_prefix
 
 @contextmanager
 def frame(request: Request) -> Iterator[Shell]:
-    """Open the frame; elements made inside become its regions. Beside NiceGUI's own page skeleton, which stays empty."""
+    """Open the frame; elements made inside become its regions. NiceGUI's own skeleton stays empty."""
     ui.add_head_html(head_html(path_prefix(request)))
     with context.client.layout:
         shell = Shell()

@@ -9,18 +9,22 @@ from typing import Literal
 
 from nicegui.element import Element
 
-from webui.ui.scripts import COMPONENTS_DIR
+from webui.ui.components import COMPONENTS
 
 NoticeKind = Literal["info", "good", "bad"]
 
 
-class Shell(Element, component=COMPONENTS_DIR / "shell.js"):
+class Shell(Element, component=COMPONENTS / "shell.js"):
     """Emits `navigate` with the path when the person goes back or forward."""
 
     def notify(self, text: str, kind: NoticeKind = "info") -> None:
         """Show one quiet sentence for some seconds; `bad` ones stay until they are closed."""
         self.run_method("notify", text, kind)
 
-    def show_address(self, path: str, title: str, *, replace: bool = False) -> None:
+    def show_address(self, path: str, title: str) -> None:
         """Make `path` the page's address without loading anything, and `title` the title of the tab."""
-        self.run_method("showAddress", path, title, replace)
+        self.run_method("showAddress", path, title)
+
+    def show_title(self, title: str) -> None:
+        """Only the title of the tab."""
+        self.run_method("showTitle", title)

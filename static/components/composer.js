@@ -1,0 +1,151 @@
+// @ts-check
+// The message box. It keeps the text until the server says that it has it: the server calls sent, refused or prepared
+// with the number of the attempt. Long texts go by POST, because NiceGUI's socket takes one megabyte at most.
+
+import {h} from "vue";
+import {loadDraft, saveDraft} from "glasshouse/drafts.js";
+import {icon} from "glasshouse/icon.js";
+import {isOnline, isTouch, on} from "glasshouse/shell.js";
+
+const POST_FROM = 200_000; // characters
+const ANSWER_WITHIN_MS = 10_000;
+const NO_CONNECTION = "No connection just now. Your message stays here until you send it.";
+
+export default {
+  props: {conversationId: {type: String, default: null}, isAnswering: Boolean, modelName: String},
+  emits: ["send", "prepare", "stop"],
+  data() {
+    return {text: loadDraft(this.conversationId), note: "", isSending: false};
+  },
+  watch: {
+    conversationId(id, before) {
+      if (this.isSending) return; // the first message of a new chat: the text is on its way
+      saveDraft(before, this.text);
+      this.setText(loadDraft(id));
+      this.note = "";
+      this.focus();
+    },
+    isAnswering() {
+      this.note = "";
+    },
+  },
+  created() {
+    this.attempt = 0;
+    /** @type {{attempt: number, text: string, key: string|null}|null} */
+    this.pending = null;
+  },
+  mounted() {
+    this.resize();
+    this.focus();
+    this.observer = new ResizeObserver(() => {
+      const place = this.$el.closest(".main");
+      place?.style.setProperty("--composer-height", `${this.$el.offsetHeight}px`);
+    });
+    this.observer.observe(this.$el);
+    this.stopOnline = on("online", (online) => online && this.note === NO_CONNECTION && (this.note = ""));
+  },
+  beforeUnmount() {
+    this.observer.disconnect();
+    this.stopOnline();
+    clearTimeout(this.timer);
+  },
+  methods: {
+    focus() {
+      if (!isTouch()) this.$refs.box.focus({preventScroll: true});
+    },
+    setText(text) {
+      this.text = text;
+      this.$nextTick(this.resize);
+    },
+    resize() {
+      const {box} = this.$refs;
+      box.style.height = "auto";
+      box.style.height = `${box.scrollHeight}px`; // max-height is the style sheet's
+    },
+    onInput(event) {
+      this.text = event.target.value;
+      this.resize();
+      saveDraft(this.conversationId, this.text);
+    },
+    onKeydown(event) {
+      if (event.key !== "Enter" || event.shiftKey || event.altKey || event.isComposing || event.keyCode === 229) return;
+      if (isTouch() && !event.ctrlKey && !event.metaKey) return;
+      event.preventDefault();
+      this.send();
+    },
+    send() {
+      if (this.isSending || !this.text.trim()) return;
+      if (this.isAnswering) this.note = "Wait until the answer is finished, or stop it.";
+      else if (!this.isConnected()) this.note = NO_CONNECTION;
+      else this.start(this.text);
+    },
+    isConnected: () => isOnline() && navigator.onLine !== false && window.socket?.connected !== false,
+    start(text) {
+      this.attempt += 1;
+      this.isSending = true;
+      this.note = "";
+      this.pending = {attempt: this.attempt, text, key: this.conversationId};
+      this.timer = setTimeout(() => this.refused(this.attempt, NO_CONNECTION), ANSWER_WITHIN_MS);
+      if (text.length <= POST_FROM) this.$emit("send", {attempt: this.attempt, text});
+      else if (this.conversationId) this.post(this.attempt, this.conversationId);
+      else this.$emit("prepare", this.attempt);
+    },
+    /** The new chat for a long text is there. */
+    prepared(attempt, conversationId) {
+      if (this.pending?.attempt === attempt) this.post(attempt, conversationId);
+    },
+    async post(attempt, conversationId) {
+      clearTimeout(this.timer); // a slow upload may take its time
+      const address = `${window.path_prefix ?? ""}/api/conversations/${conversationId}/messages`;
+      const body = JSON.stringify({text: this.pending.text});
+      try {
+        const answer = await fetch(address, {method: "POST", headers: {"content-type": "application/json"}, body});
+        if (answer.ok) return this.sent(attempt);
+        const {error} = await answer.json().catch(() => ({}));
+        this.refused(attempt, error?.message ?? "The message was not taken. It stays here; try again.");
+      } catch {
+        this.refused(attempt, NO_CONNECTION);
+      }
+    },
+    /** The server has the message: what was typed meanwhile stays. */
+    sent(attempt) {
+      if (this.pending?.attempt !== attempt) return;
+      const {text, key} = this.pending;
+      this.settle();
+      saveDraft(key, "");
+      this.setText(this.text.startsWith(text) ? this.text.slice(text.length).trimStart() : this.text);
+      saveDraft(this.conversationId, this.text);
+      this.focus();
+    },
+    refused(attempt, reason) {
+      if (this.pending?.attempt !== attempt) return;
+      this.settle();
+      this.note = reason;
+    },
+    settle() {
+      clearTimeout(this.timer);
+      this.isSending = false;
+      this.pending = null;
+    },
+    renderButton() {
+      if (this.isAnswering) {
+        const stop = () => this.$emit("stop");
+        return h("button", {key: "stop", class: "send stop", type: "button", "aria-label": "Stop", title: "Stop", onClick: stop},
+          icon("square"));
+      }
+      const isOff = this.isSending || !this.text.trim();
+      return h("button", {key: "send", class: "send", type: "submit", "aria-label": "Send", title: "Send", disabled: isOff},
+        icon("arrow-up"));
+    },
+  },
+  render() {
+    const submit = (event) => (event.preventDefault(), this.send());
+    const box = {ref: "box", value: this.text, rows: 1, "aria-label": "Message", name: "message", autocomplete: "off",
+      enterkeyhint: isTouch() ? "enter" : "send", placeholder: `Message ${this.modelName || "Glasshouse"}…`,
+      "aria-describedby": "composer-note", onInput: this.onInput, onKeydown: this.onKeydown};
+    return h("form", {class: "composer glass", onSubmit: submit}, [
+      h("div", {id: "composer-note", class: ["composer-note", {shown: this.note}], role: "status"}, this.note),
+      h("div", {class: "composer-row", onClick: () => this.$refs.box.focus()}, [h("textarea", box), this.renderButton()]),
+    ]);
+  },
+};

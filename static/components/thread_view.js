@@ -1,0 +1,102 @@
+// @ts-check
+// The whole conversation as one component. The server calls show, put, append, wait; we ask for the thread again when a
+// delta does not fit ("resync").
+
+import {h} from "vue";
+import {icon} from "glasshouse/icon.js";
+import {Follow} from "glasshouse/follow.js";
+import {toPlainText} from "glasshouse/markdown.js";
+import {MessageView, describeWaiting} from "glasshouse/message_view.js";
+import {isWide, on} from "glasshouse/shell.js";
+import {emptyThread, findMessage, freshThread, putMessage, takeDelta} from "glasshouse/thread_model.js";
+import {renderMissing, renderWelcome} from "glasshouse/welcome.js";
+
+const SPOKEN_CHARACTERS = 1500;
+
+export default {
+  props: {initial: Object, starter: Object, engineState: String},
+  emits: ["regenerate", "resync", "start", "prompt", "new"],
+  data() {
+    return {thread: freshThread(this.initial ?? emptyThread()), isAtEnd: true, spoken: "", isSwitching: false};
+  },
+  computed: {
+    isEmpty() {
+      return this.thread.messages.length === 0;
+    },
+  },
+  mounted() {
+    this.follow = new Follow(this.$refs.scroller, this.$refs.column, (isAtEnd) => (this.isAtEnd = isAtEnd));
+    this.follow.toEnd();
+    this.stopPanel = on("panel", () => isWide() && this.isAtEnd && this.$nextTick(() => this.follow.toEnd()));
+  },
+  beforeUnmount() {
+    this.follow.stop();
+    this.stopPanel();
+  },
+  methods: {
+    /** Show a thread from its beginning. */
+    show(thread) {
+      const isSame = thread.id !== null && thread.id === this.thread.id;
+      this.thread = freshThread(thread);
+      this.isAsking = false;
+      if (!isSame) this.$nextTick(() => this.follow.toEnd());
+    },
+    /** A message joined or took its final form. */
+    put(message) {
+      const before = findMessage(this.thread, message.id);
+      const wasStreaming = before?.state === "streaming";
+      putMessage(this.thread, message);
+      if (!before && message.role === "user") this.$nextTick(() => this.follow.toEnd());
+      if (wasStreaming && message.state !== "streaming") this.announce(message);
+    },
+    append(id, field, start, text) {
+      if (takeDelta(this.thread, id, field, start, text) || this.isAsking) return;
+      this.isAsking = true; // until the next show
+      this.$emit("resync");
+    },
+    wait(id, waiting) {
+      const message = findMessage(this.thread, id);
+      if (!message || message.state !== "streaming") return;
+      if (message.waiting?.phase !== waiting.phase) this.spoken = describeWaiting(waiting, message.model_name);
+      message.waiting = waiting;
+    },
+    /** A screen reader hears the answer once, when it is whole. */
+    announce({state, error, content}) {
+      if (state === "failed") return; // the error card is an alert of its own
+      const words = toPlainText(content).slice(0, SPOKEN_CHARACTERS);
+      this.spoken = state === "stopped" ? "Stopped." : error || words || "The answer is empty.";
+    },
+    renderMessages() {
+      const last = this.thread.messages.at(-1);
+      const isIdle = last?.state !== "streaming";
+      return this.thread.messages.map((message) => {
+        const isLast = message === last;
+        const canRegenerate = isLast && isIdle && message.role === "assistant";
+        const onRegenerate = () => this.$emit("regenerate");
+        return h(MessageView, {key: message.id, message, isLast, canRegenerate, onRegenerate});
+      });
+    },
+    renderContent() {
+      if (this.thread.problem) return renderMissing(this.thread.problem, () => this.$emit("new"));
+      if (!this.isEmpty) return [h("h1", {class: "visually-hidden"}, this.thread.title), ...this.renderMessages()];
+      return renderWelcome({
+        starter: this.starter,
+        state: this.engineState ?? "stopped",
+        onStart: () => this.$emit("start"),
+        onPrompt: (text) => this.$emit("prompt", text),
+      });
+    },
+  },
+  render() {
+    const latest = {class: ["jump glass", {shown: !this.isAtEnd}], tabindex: this.isAtEnd ? -1 : 0,
+      "aria-label": "Jump to latest", onClick: () => this.follow.toEnd(true)};
+    return h("div", {class: "thread-place"}, [
+      h("div", {class: "thread", ref: "scroller", tabindex: this.isEmpty ? -1 : 0, role: "region",
+        "aria-label": "Conversation"}, [
+        h("div", {class: ["column", {empty: this.isEmpty}], ref: "column"}, this.renderContent()),
+      ]),
+      h("button", latest, icon("arrow-down")),
+      h("div", {class: "visually-hidden", role: "status", "aria-live": "polite"}, this.spoken),
+    ]);
+  },
+};

@@ -1,0 +1,61 @@
+// @ts-check
+// Keep the end of a growing text in sight, but only for someone who is at the end. Whoever scrolled up stays where they
+// are, whatever arrives below.
+
+const NEAR_PX = 40;
+
+export class Follow {
+  /**
+   * @param {HTMLElement} scroller
+   * @param {HTMLElement} content what grows inside
+   * @param {(isAtEnd: boolean) => void} onChange
+   */
+  constructor(scroller, content, onChange) {
+    this.scroller = scroller;
+    this.onChange = onChange;
+    this.isFollowing = true;
+    this.lastTop = scroller.scrollTop;
+    this.onScroll = () => this.scrolled();
+    scroller.addEventListener("scroll", this.onScroll, {passive: true});
+    this.observer = new ResizeObserver(() => this.grown());
+    this.observer.observe(content);
+    this.observer.observe(scroller);
+  }
+
+  stop() {
+    this.scroller.removeEventListener("scroll", this.onScroll);
+    this.observer.disconnect();
+  }
+
+  get distance() {
+    const {scrollHeight, scrollTop, clientHeight} = this.scroller;
+    return scrollHeight - scrollTop - clientHeight;
+  }
+
+  scrolled() {
+    const top = this.scroller.scrollTop;
+    const isUp = top < this.lastTop - 1;
+    this.lastTop = top;
+    if (this.distance <= NEAR_PX) this.set(true);
+    else if (isUp) this.set(false);
+  }
+
+  grown() {
+    if (this.isFollowing) this.toEnd();
+    else this.set(this.distance <= 1);
+  }
+
+  /** @param {boolean} [isSmooth] */
+  toEnd(isSmooth = false) {
+    this.set(true);
+    this.scroller.scrollTo({top: this.scroller.scrollHeight, behavior: isSmooth ? "smooth" : "instant"});
+    if (!isSmooth) this.lastTop = this.scroller.scrollTop;
+  }
+
+  /** @param {boolean} following */
+  set(following) {
+    if (this.isFollowing === following) return;
+    this.isFollowing = following;
+    this.onChange(following);
+  }
+}

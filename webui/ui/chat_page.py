@@ -1,0 +1,259 @@
+"""The chat page: connects one browser tab with the application's conversations and model.
+
+Thin on purpose. Conversations and running replies are the application's; a page watches one conversation at a time and
+passes on what happens. Every handler turns an error of the application into one quiet sentence. Addresses are `/` (a
+new chat) and `/c/{id}`; going from one to the other loads nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+
+from nicegui import background_tasks
+from nicegui.events import GenericEventArguments
+
+from webui.core.application import Application
+from webui.core.planning import choose_default
+from webui.errors import GlasshouseError, NoModel, UnknownConversation
+from webui.types import ChatEvent, MessageAdded, ModelFile, ModelStatus, ReplyEnded, Thread, ThreadReplaced
+from webui.ui.components.composer import Composer
+from webui.ui.components.shell import Shell
+from webui.ui.components.side_list import SideList
+from webui.ui.components.thread_view import ThreadView
+from webui.ui.components.top_bar import TopBar
+
+APP_TITLE = "Glasshouse"
+
+_Handler = Callable[["ChatPage", GenericEventArguments], Awaitable[None]]
+
+
+def _guarded(handler: _Handler) -> _Handler:
+    """A handler whose Glasshouse errors become a notice on the page."""
+
+    @functools.wraps(handler)
+    async def guarded(self: ChatPage, event: GenericEventArguments) -> None:
+        try:
+            await handler(self, event)
+        except GlasshouseError as error:
+            self.shell.notify(error.message, "bad")
+
+    return guarded
+
+
+class ChatPage:
+    """One tab. `begin` before the page is sent, `close` when its client is gone."""
+
+    def __init__(self, application: Application, shell: Shell, *, owner: str) -> None:
+        self.shell = shell
+        self._app = application
+        self._owner = owner
+        self._conversation_id: str | None = None
+        self._visits = 0
+        self._early: list[ChatEvent] | None = None  # what happened while the thread was being read
+        self._unwatch: Callable[[], None] = _nothing
+        self._stops: list[Callable[[], None]] = []
+
+    def add_side(self) -> None:
+        self.side = SideList()
+        self.side.on("open", self._on_open)
+        self.side.on("new", self._on_new)
+        self.side.on("rename", self._on_rename)
+        self.side.on("remove", self._on_remove)
+        self.shell.on("navigate", self._on_navigate)
+
+    def add_main(self) -> None:
+        self.top_bar = TopBar()
+        self.thread = ThreadView()
+        self.composer = Composer()
+        self.thread.on("regenerate", self._on_regenerate)
+        self.thread.on("resync", self._on_resync)
+        self.thread.on("start", self._on_start)
+        self.thread.on("prompt", self._on_prompt)
+        self.thread.on("new", self._on_new)
+        self.composer.on("send", self._on_send)
+        self.composer.on("prepare", self._on_prepare)
+        self.composer.on("stop", self._on_stop)
+
+    async def begin(self, conversation_id: str | None) -> str:
+        """Fill the page that is about to be sent; returns its title."""
+        self._stops.append(self._app.chats.changed.subscribe(lambda _: self._list_soon()))
+        self._stops.append(self._app.models.changed.subscribe(self._show_status))
+        self._default = await self._find_default()
+        self._show_status(self._app.models.status)
+        self.side.show(await self._app.chats.list())
+        return await self._visit(conversation_id, self.thread.begin)
+
+    def close(self) -> None:
+        self._unwatch()
+        for stop in self._stops:
+            stop()
+
+    # --- one conversation at a time ------------------------------------------------------------------------------
+
+    async def open(self, conversation_id: str | None, *, address: bool = True) -> None:
+        """Show a conversation, or a new chat, without loading a page."""
+        title = await self._visit(conversation_id, self.thread.show)
+        if address:
+            self.shell.show_address(f"/c/{conversation_id}" if conversation_id else "/", title)
+        else:
+            self.shell.show_title(title)
+
+    async def _visit(self, conversation_id: str | None, show: Callable[[Thread | None, str | None], None]) -> str:
+        """Watch the conversation and show its thread; nothing that happens in between is lost."""
+        self._visits += 1
+        visit = self._visits
+        self._unwatch()
+        self._unwatch = _nothing
+        self._conversation_id = conversation_id
+        self.side.show_current(conversation_id)
+        if conversation_id is None:
+            self._show_thread(None, None, show)
+            return APP_TITLE
+        self._early = []
+        self._unwatch = self._app.chats.watch(conversation_id, self._on_event)
+        try:
+            thread = await self._app.chats.thread(conversation_id)
+        except UnknownConversation as error:
+            if visit == self._visits:
+                self._show_thread(None, error.message, show)
+            return APP_TITLE
+        if visit == self._visits:  # nobody went elsewhere meanwhile
+            self._show_thread(thread, None, show)
+        return f"{thread.conversation.title} · {APP_TITLE}"
+
+    def _show_thread(
+        self, thread: Thread | None, problem: str | None, show: Callable[[Thread | None, str | None], None]
+    ) -> None:
+        early, self._early = self._early or [], None
+        if thread is None:
+            self._unwatch()
+            self._unwatch = _nothing
+            self._conversation_id = None
+        show(thread, problem)
+        messages = thread.messages if thread else ()
+        self.composer.show(
+            self._conversation_id, is_answering=any(message.state == "streaming" for message in messages)
+        )
+        self.top_bar.show_usage(next((m.usage.total_tokens for m in reversed(messages) if m.usage), 0))
+        for event in early:
+            self._on_event(event)
+
+    def _on_event(self, event: ChatEvent) -> None:
+        if self._early is not None:
+            self._early.append(event)
+            return
+        if isinstance(event, ThreadReplaced):
+            background_tasks.create(self.open(self._conversation_id, address=False))
+            return
+        self.thread.take(event)
+        if isinstance(event, MessageAdded | ReplyEnded):
+            self.composer.show(self._conversation_id, is_answering=event.message.state == "streaming")
+            if event.message.usage:
+                self.top_bar.show_usage(event.message.usage.total_tokens)
+
+    async def _send(self, text: str) -> None:
+        """Send to the open conversation; in a new chat, make one and stay in it if the message was taken."""
+        if self._conversation_id is not None:
+            await self._app.chats.send(self._conversation_id, text, owner=self._owner)
+            return
+        conversation = await self._app.chats.create()
+        try:
+            await self._app.chats.send(conversation.id, text, owner=self._owner)
+        except GlasshouseError:
+            await self._app.chats.delete(conversation.id)
+            raise
+        await self.open(conversation.id)
+
+    # --- what people do ------------------------------------------------------------------------------------------
+
+    async def _on_send(self, event: GenericEventArguments) -> None:
+        attempt = int(event.args["attempt"])
+        try:
+            await self._send(str(event.args["text"]))
+        except GlasshouseError as error:
+            self.composer.refused(attempt, error.message)
+        else:
+            self.composer.sent(attempt)
+
+    @_guarded
+    async def _on_prepare(self, event: GenericEventArguments) -> None:
+        """A text too long for the socket needs a conversation before it can be posted."""
+        conversation = await self._app.chats.create()
+        await self.open(conversation.id)
+        self.composer.prepared(int(event.args), conversation.id)
+
+    @_guarded
+    async def _on_prompt(self, event: GenericEventArguments) -> None:
+        await self._send(str(event.args))
+
+    @_guarded
+    async def _on_stop(self, _: GenericEventArguments) -> None:
+        if self._conversation_id is not None:
+            await self._app.chats.stop(self._conversation_id)
+
+    @_guarded
+    async def _on_regenerate(self, _: GenericEventArguments) -> None:
+        if self._conversation_id is not None:
+            await self._app.chats.regenerate(self._conversation_id, owner=self._owner)
+
+    @_guarded
+    async def _on_resync(self, _: GenericEventArguments) -> None:
+        await self.open(self._conversation_id, address=False)
+
+    @_guarded
+    async def _on_start(self, _: GenericEventArguments) -> None:
+        if self._default is not None:
+            await self._app.models.load(self._default.id)
+
+    @_guarded
+    async def _on_open(self, event: GenericEventArguments) -> None:
+        await self.open(str(event.args))
+
+    @_guarded
+    async def _on_new(self, _: GenericEventArguments) -> None:
+        await self.open(None)
+
+    @_guarded
+    async def _on_navigate(self, event: GenericEventArguments) -> None:
+        """Back and forward: the browser has changed the address already."""
+        _, _, conversation_id = str(event.args).partition("/c/")
+        await self.open(conversation_id or None, address=False)
+
+    @_guarded
+    async def _on_rename(self, event: GenericEventArguments) -> None:
+        await self._app.chats.rename(str(event.args["id"]), str(event.args["title"]))
+
+    @_guarded
+    async def _on_remove(self, event: GenericEventArguments) -> None:
+        conversation_id = str(event.args)
+        if conversation_id == self._conversation_id:
+            await self.open(None)
+        await self._app.chats.delete(conversation_id)
+
+    # --- what happens elsewhere ----------------------------------------------------------------------------------
+
+    def _list_soon(self) -> None:
+        background_tasks.create_lazy(self._list(), name=f"list chats for {self.shell.client.id}")
+
+    async def _list(self) -> None:
+        self.side.show(await self._app.chats.list())
+
+    def _show_status(self, status: ModelStatus) -> None:
+        model = status.model or self._default
+        self.top_bar.show_status(status)
+        self.thread.offer(self._default, status.state)
+        self.composer.show_model(model.name if model else "")
+
+    async def _find_default(self) -> ModelFile | None:
+        """The model that a first message would start."""
+        models = await self._app.models.models()
+        chosen = self._app.preferences.get().model_id
+        try:
+            return next((model for model in models if model.id == chosen), None) or choose_default(models)
+        except NoModel:
+            return None
+
+
+def _nothing() -> None:
+    """Nothing is watched."""

@@ -1,0 +1,40 @@
+"""The page's two addresses, and what stands in its frame."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from nicegui import context, ui
+
+from webui.assets import STATIC_DIR
+from webui.core.application import Application
+from webui.ui.chat_page import APP_TITLE, ChatPage
+from webui.ui.layout import frame
+
+RECONNECT_SECONDS = 30.0  # a shorter cut costs nothing; after a longer one the page loads again
+
+
+def add_pages(application: Application) -> None:
+    """Register `/` (a new chat) and `/c/{conversation_id}`."""
+
+    favicon = (STATIC_DIR / "icons" / "icon.svg").read_text(encoding="utf-8")  # inline: a request less
+
+    @ui.page("/", title=APP_TITLE, favicon=favicon, language="en-US", reconnect_timeout=RECONNECT_SECONDS)
+    async def new_chat(request: Request) -> None:
+        await _build(application, request, None)
+
+    @ui.page(
+        "/c/{conversation_id}", title=APP_TITLE, favicon=favicon, language="en-US", reconnect_timeout=RECONNECT_SECONDS
+    )
+    async def conversation(request: Request, conversation_id: str) -> None:
+        await _build(application, request, conversation_id)
+
+
+async def _build(application: Application, request: Request, conversation_id: str | None) -> None:
+    client = context.client
+    with frame(request) as shell:
+        page = ChatPage(application, shell, owner=client.ip)
+        client.on_delete(page.close)
+        page.add_side()
+        with ui.element("main").classes("main"):
+            page.add_main()
+    client.title = await page.begin(conversation_id)
