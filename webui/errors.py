@@ -27,6 +27,7 @@
     │   ├── InvalidFileName
     │   ├── FileExists
     │   ├── ImportUnderWay            an unfinished import of another file has this name
+    │   ├── ImportTakenOver           another tab or connection sends the same file now
     │   ├── UnknownUpload
     │   ├── OffsetMismatch            carries the offset to go on from
     │   ├── UploadTooLong             more bytes than announced
@@ -316,6 +317,13 @@ class ImportUnderWay(TransferError):
             offset=offset,
             size_bytes=size_bytes,
         )
+
+
+class ImportTakenOver(TransferError):
+    code = "import_taken_over"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The import of “{name}” goes on in another tab or window.", name=name)
 
 
 class UnknownUpload(TransferError):

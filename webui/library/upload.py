@@ -1,0 +1,139 @@
+"""One import while this process serves it: its status, its lock, and the writing of one append.
+
+Bytes are appended in batches of a mebibyte; the event loop never waits for the disk and a file is never held in memory.
+It does not decide when an import begins, is whole or is over: `uploads.py` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+import aiofiles
+from aiofiles.threadpool.binary import AsyncFileIO
+
+from webui.errors import DiskFull, NotGguf, TransferError, UploadTooLong, WriteFailed
+from webui.library.gguf_file import MAGIC
+from webui.library.part_file import PartFile
+
+BATCH_BYTES = 1 << 20
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStatus:
+    """How far one import is. `offset` bytes are safely here; `error` is the sentence for people when it failed."""
+
+    id: str
+    name: str
+    size_bytes: int
+    offset: int
+    state: Literal["receiving", "complete", "failed"]
+    error: str | None = None
+
+
+class Upload:
+    """One import in this process. The lock is held by whoever appends, finishes or removes."""
+
+    def __init__(self, part: PartFile, offset: int) -> None:
+        self.part = part
+        self.lock = asyncio.Lock()
+        self.status = UploadStatus(part.id, part.name, part.size_bytes, offset, "receiving")
+        self._receiver: asyncio.Task[None] | None = None
+        self._verdict: TransferError | None = None
+
+    @property
+    def is_receiving(self) -> bool:
+        return self._receiver is not None
+
+    @property
+    def missing_bytes(self) -> int:
+        return self.status.size_bytes - self.status.offset
+
+    def set_offset(self, offset: int) -> None:
+        self.status = replace(self.status, offset=offset)
+
+    def interrupt(self, verdict: TransferError) -> None:
+        """End an append that runs; its caller gets `verdict`."""
+        if self._receiver is not None:
+            self._verdict = verdict
+            self._receiver.cancel()
+
+    async def receive(self, chunks: AsyncIterator[bytes]) -> None:
+        """Run one append in a task of its own, so that `interrupt` ends it and nothing else of the caller's."""
+        self._verdict = None
+        self._receiver = asyncio.create_task(_append_chunks(self, chunks))
+        try:
+            await self._receiver
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if self._verdict is None or (caller is not None and caller.cancelling()):
+                raise
+            raise self._verdict from None
+        finally:
+            self._receiver = None
+
+
+async def _append_chunks(upload: Upload, chunks: AsyncIterator[bytes]) -> None:
+    """Batch and write. Whatever ends the iterator, what it yielded before is written."""
+    batch = bytearray()
+    output = await on_disk(upload.part, aiofiles.open(upload.part.path, "ab", buffering=0))
+    try:
+        async for chunk in chunks:
+            if len(batch) + len(chunk) > upload.missing_bytes:
+                raise UploadTooLong(upload.part.name, upload.part.size_bytes)
+            batch += chunk
+            if len(batch) >= BATCH_BYTES:
+                full, batch = batch, bytearray()
+                await _write(upload, output, full)
+    finally:
+        try:
+            await _write(upload, output, batch)
+        finally:
+            await on_disk(upload.part, output.close())
+
+
+async def _write(upload: Upload, output: AsyncFileIO, data: bytearray) -> None:
+    """All of `data`, counted as it lands, so that a disk that fills up in the middle leaves the right offset."""
+    start = upload.status.offset
+    if data[: max(0, len(MAGIC) - start)] != MAGIC[start : start + len(data)]:
+        raise NotGguf(upload.part.name)
+    rest = memoryview(data)
+    while rest:
+        written = await on_disk(upload.part, output.write(rest))
+        upload.set_offset(upload.status.offset + written)
+        rest = rest[written:]
+
+
+async def to_its_end(work: Awaitable[_T]) -> _T:
+    """Wait for `work` even when the caller is cancelled: nobody may touch the file while a thread does."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report it as lost
+        raise
+
+
+async def on_disk(part: PartFile, work: Awaitable[_T]) -> _T:
+    """A thread's work on the disk, with the system's refusals in our words."""
+    try:
+        return await to_its_end(work)
+    except OSError as error:
+        raise await asyncio.to_thread(_explain, part, error) from error
+
+
+def _explain(part: PartFile, error: OSError) -> TransferError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(part.name, part.size_bytes - part.offset(), shutil.disk_usage(part.folder).free)
+    return WriteFailed(part.name, error.strerror or str(error))
