@@ -15,6 +15,7 @@ from webui.api.errors import add_error_handlers
 from webui.api.fallback import ApiFallback
 from webui.api.gate import Gate
 from webui.api.headers import PageNonce, SecurityHeaders
+from webui.api.json_bodies import AssumeJson
 from webui.api.limits import BodyLimit
 from webui.api.static_files import VersionedStaticFiles
 from webui.assets import STATIC_DIR
@@ -38,6 +39,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
     # The last one added is the first to see a request.
     app.add_middleware(PageNonce)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(AssumeJson, prefixes=(*_API_PREFIXES, "/load_model"))
     app.add_middleware(BodyLimit, exempt=f"{uploads.PREFIX}/")
     app.add_middleware(Gate, settings=application.settings, keys=lambda: application.access)
     app.add_middleware(SecurityHeaders)

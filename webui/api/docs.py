@@ -10,6 +10,7 @@ from webui.assets import STATIC_DIR
 router = APIRouter(include_in_schema=False)
 
 
+@router.head("/docs")
 @router.get("/docs")
 async def show_docs() -> FileResponse:
     return FileResponse(STATIC_DIR / "docs.html", headers={"Cache-Control": "no-cache"})

@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from typing import Protocol
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -114,11 +114,8 @@ class ForeignHost(ForbiddenOrigin):
 
 
 def read_session(headers: Headers) -> str | None:
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(SESSION_COOKIE)
-    except CookieError:
-        return None
-    return cookie.value if cookie else None
+    """The session's token. Cookies of other programs on this machine come along and may be any nonsense."""
+    return cookie_parser(headers.get("cookie", "")).get(SESSION_COOKIE)
 
 
 def _read_key(headers: Headers) -> str | None:
@@ -128,15 +125,17 @@ def _read_key(headers: Headers) -> str | None:
 
 def _is_open(scope: Scope) -> bool:
     """What works before sign-in: the sign-in page, its files, and the sign of life."""
-    path: str = scope["path"]
     if scope["type"] != "http":
         return False
+    path: str = scope["path"]
+    method: str = scope["method"]
     if path == "/api/session":
-        return scope["method"] == "POST"
-    return scope["method"] in {"GET", "HEAD"} and (path in _OPEN_PATHS or path.startswith("/static/"))
+        return method == "POST"
+    return method in {"GET", "HEAD"} and (path in _OPEN_PATHS or path.startswith("/static/"))
 
 
 def _is_page_request(scope: Scope, headers: Headers) -> bool:
     path: str = scope["path"]
-    is_read = scope["method"] in {"GET", "HEAD"} and "text/html" in headers.get("accept", "")
+    method: str = scope["method"]
+    is_read = method in {"GET", "HEAD"} and "text/html" in headers.get("accept", "")
     return is_read and not path.startswith(("/v1/", "/api/", "/_nicegui"))

@@ -57,12 +57,12 @@ def is_allowed_host(header: str, names: Iterable[str]) -> bool:
 
 def is_same_origin(origin: str, host_header: str) -> bool:
     """Whether a page of `origin` was served by `host_header`. An opaque origin ("null") is nobody's."""
-    page, host = urlsplit(origin), split_host(host_header)
-    own = split_host(page.netloc)
-    if page.scheme not in _DEFAULT_PORTS or host is None or own is None:
+    scheme, _, rest = origin.partition("://")
+    page, host = split_host(rest), split_host(host_header)
+    if scheme not in _DEFAULT_PORTS or page is None or host is None:
         return False
-    default = _DEFAULT_PORTS[page.scheme]
-    return own[0] == host[0] and (own[1] or default) == (host[1] or default)
+    default = _DEFAULT_PORTS[scheme]
+    return page[0] == host[0] and (page[1] or default) == (host[1] or default)
 
 
 def is_local_path(target: str) -> bool:

@@ -67,6 +67,7 @@ class LoadRequest(BaseModel):
     gpu_layers: int | None = Field(None, ge=-1, description="Layers on the GPU; -1: all; default: as many as fit")
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Is the server alive?")
 async def get_health() -> Health:
     return Health()

@@ -32,6 +32,7 @@ class SignedIn(BaseModel):
     next: str
 
 
+@router.head("/signin", include_in_schema=False)
 @router.get("/signin", include_in_schema=False)
 async def show_sign_in(request: Request, application: App, next: str = "/") -> Response:  # noqa: A002  # the query's name
     """The light sign-in page; who needs no sign-in goes on to where they wanted to go."""

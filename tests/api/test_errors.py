@@ -1,0 +1,96 @@
+"""Every no has a status, a code and a sentence, and never a traceback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from webui import errors
+from webui.api.errors import add_error_handlers, describe, status_of
+
+
+def kinds(base: type[errors.GlasshouseError] = errors.GlasshouseError) -> Iterator[type[errors.GlasshouseError]]:
+    yield base
+    for kind in base.__subclasses__():
+        yield from kinds(kind)
+
+
+@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)
+def test_every_kind_of_error_has_a_status(kind: type[errors.GlasshouseError]) -> None:
+    assert 400 <= status_of(kind.__new__(kind)) < 600
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (errors.ContextTooLong(9000, 2048), 400, "context_length_exceeded"),
+        (errors.UnknownModel("gpt-9"), 404, "model_not_found"),
+        (errors.ModelTooBig("Huge", 90 * 10**9, 8 * 10**9), 507, "model_too_big"),
+        (errors.EngineBusy(3.2), 429, "engine_busy"),
+        (errors.EngineDied("killed"), 503, "engine_died"),
+        (errors.AlreadyAnswering(), 409, "already_answering"),
+    ],
+)
+def test_the_body_is_openais(error: errors.GlasshouseError, status: int, code: str) -> None:
+    body = describe(error, "/v1/chat/completions")["error"]
+    assert status_of(error) == status
+    assert (body["code"], body["message"]) == (code, str(error))
+    assert set(body) >= {"message", "type", "param", "code"}
+
+
+def test_both_numbers_are_there_for_programs() -> None:
+    body = describe(errors.ContextTooLong(9000, 2048), "/status")["error"]
+    assert body["code"] == "context_too_long"
+    assert body["details"] == {"prompt_tokens": 9000, "context_tokens": 2048}
+
+
+async def test_what_nobody_expected_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    app = FastAPI()
+    add_error_handlers(app)
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("the secret path /home/ann")
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        with caplog.at_level(logging.ERROR):
+            response = await client.get("/broken")
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "internal_error"
+    assert "ann" not in response.text
+    assert "Traceback" not in response.text
+
+
+async def test_bad_bodies_are_told_in_a_sentence(client: httpx.AsyncClient) -> None:
+    broken = await client.post("/v1/chat/completions", content=b"{", headers={"content-type": "application/json"})
+    assert (broken.status_code, broken.json()["error"]["code"]) == (400, "invalid_json")
+
+    wrong = await client.post("/v1/chat/completions", json={"messages": [], "temperature": 3})
+    error = wrong.json()["error"]
+    assert (wrong.status_code, error["param"]) == (400, "messages")
+    assert "temperature: Input should be less than or equal to 2" in error["message"]
+
+
+async def test_unknown_paths_and_methods_are_told_in_json(client: httpx.AsyncClient) -> None:
+    missing = await client.get("/v1/nothing")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
+    wrong = await client.put("/status")
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
+
+
+async def test_a_body_without_end_is_refused(client: httpx.AsyncClient) -> None:
+    announced = await client.post("/v1/chat/completions", content=b" " * (17 * 1024 * 1024))
+    assert (announced.status_code, announced.json()["error"]["code"]) == (413, "message_too_large")
+
+    async def drip():  # type: ignore[no-untyped-def]
+        for _ in range(18):
+            yield b" " * (1024 * 1024)
+
+    dripped = await client.post("/v1/chat/completions", content=drip())
+    assert dripped.status_code == 413
+    assert "16 MB" in dripped.json()["error"]["message"] or "17 MB" in dripped.json()["error"]["message"]

@@ -1,0 +1,109 @@
+"""What a request in OpenAI's words asks of our engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from webui.api.errors import ParameterError, UnsupportedParameter
+from webui.api.openai_request import ChatRequest
+from webui.types import Message, SamplingParams
+
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def request(**given: Any) -> ChatRequest:
+    return ChatRequest.model_validate({"messages": HELLO} | given)
+
+
+def test_a_bare_request_keeps_our_defaults() -> None:
+    bare = request()
+    assert bare.to_messages() == (Message(role="user", content="Hello"),)
+    assert bare.to_sampling() == SamplingParams()
+    assert bare.model_name is None
+
+
+def test_every_sampling_parameter_arrives() -> None:
+    asked = request(
+        temperature=0, top_p=0.9, top_k=0, min_p=0, repeat_penalty=1.1, presence_penalty=-1, frequency_penalty=0.5,
+        seed=7, stop=["\n", "END"], max_tokens=12,
+    )  # fmt: skip
+    assert asked.to_sampling() == SamplingParams(
+        temperature=0, top_p=0.9, top_k=0, min_p=0, repeat_penalty=1.1, presence_penalty=-1, frequency_penalty=0.5,
+        seed=7, stop=("\n", "END"), max_tokens=12,
+    )  # fmt: skip
+
+
+def test_null_is_not_given() -> None:
+    nothing = dict.fromkeys(("temperature", "top_p", "seed", "stop", "max_tokens", "tools", "user", "model"))
+    assert request(**nothing).to_sampling() == SamplingParams()
+
+
+def test_the_newer_name_of_max_tokens_wins_and_minus_one_is_no_seed() -> None:
+    sampling = request(max_tokens=5, max_completion_tokens=9, seed=-1, stop="END").to_sampling()
+    assert (sampling.max_tokens, sampling.seed, sampling.stop) == (9, None, ("END",))
+
+
+def test_parts_of_text_are_one_text_and_a_developer_is_the_system() -> None:
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]},
+        {"role": "assistant", "content": None},
+    ]
+    assert request(messages=messages).to_messages() == (
+        Message(role="system", content="Be brief."),
+        Message(role="user", content="Hello"),
+        Message(role="assistant", content=""),
+    )
+
+
+@pytest.mark.parametrize("name", ["", "default", None])
+def test_no_model_means_the_current_one(name: str | None) -> None:
+    assert request(model=name).model_name is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tools", [{"type": "function", "function": {"name": "f"}}]),
+        ("tool_choice", "required"),
+        ("response_format", {"type": "json_object"}),
+        ("logprobs", True),
+        ("logit_bias", {"5": -100}),
+        ("modalities", ["audio"]),
+        ("reasoning_effort", "high"),
+        ("mirostat", 2),
+    ],
+)
+def test_what_would_be_ignored_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(UnsupportedParameter) as refusal:
+        request(**{name: value}).refuse_unsupported()
+    assert refusal.value.details["param"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tools", []), ("tool_choice", "none"), ("response_format", {"type": "text"}), ("logprobs", False), ("n", 1),
+     ("user", "ann"), ("metadata", {"a": "b"}), ("store", False), ("logit_bias", {}), ("top_logprobs", 0)],
+)  # fmt: skip
+def test_what_changes_nothing_is_taken(name: str, value: object) -> None:
+    request(**{name: value}).refuse_unsupported()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]},
+        {"role": "tool", "content": "42", "tool_call_id": "1"},
+        {"role": "assistant", "content": None, "tool_calls": [{}]},
+    ],
+)
+def test_messages_that_need_more_than_text_are_refused(message: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedParameter):
+        request(messages=[message]).to_messages()
+
+
+def test_an_unknown_role_is_refused() -> None:
+    with pytest.raises(ParameterError, match="“robot” is not a role"):
+        request(messages=[{"role": "robot", "content": "beep"}]).to_messages()

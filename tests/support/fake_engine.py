@@ -1,0 +1,93 @@
+"""An engine without a process or a model: it answers with numbered words and says how many answers run.
+
+What the last user message says steers it: "fail" dies after two words, "long" goes on until it is cancelled, "think"
+thinks first, and "too long" is refused as too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from webui.errors import ContextTooLong, EngineDied
+from webui.types import (
+    EngineInfo,
+    EngineLoad,
+    EngineOptions,
+    Finished,
+    GenerationEvent,
+    Message,
+    ModelFile,
+    Priority,
+    PromptProgress,
+    ReasoningDelta,
+    SamplingParams,
+    TextDelta,
+    Timings,
+    Usage,
+)
+
+
+class FakeEngine:
+    """Stands in for EngineClient. `asked` keeps what every generation was asked."""
+
+    asked: list[tuple[Sequence[Message], SamplingParams, str, Priority]]
+
+    def __init__(
+        self,
+        *,
+        on_load_progress: Callable[[float], None],
+        on_engine_load: Callable[[EngineLoad], None],
+        on_exit: Callable[[EngineDied | None], None],
+    ) -> None:
+        self.pid: int | None = None
+        self.memory_bytes = 0
+        self.asked = []
+        self._num_running = 0
+        self._on_load_progress = on_load_progress
+        self._on_engine_load = on_engine_load
+        self._on_exit = on_exit
+
+    async def start(self, model: ModelFile, options: EngineOptions) -> EngineInfo:
+        self.pid, self.memory_bytes = 4711, 118_000_000
+        self._on_load_progress(1.0)
+        return EngineInfo(
+            description="a fake", num_parameters=model.num_parameters, context_train=model.context_train,
+            options=options, device="CPU", has_chat_template=True,
+        )  # fmt: skip
+
+    async def generate(
+        self, messages: Sequence[Message], sampling: SamplingParams, *, owner: str, priority: Priority
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        self.asked.append((messages, sampling, owner, priority))
+        wish = messages[-1].content
+        if wish == "too long":
+            raise ContextTooLong(prompt_tokens=9000, context_tokens=2048)
+        self._count(+1)
+        try:
+            yield PromptProgress(done=7, total=7)
+            if wish == "think":
+                yield ReasoningDelta(text="hm")
+            num_words = 10**9 if wish == "long" else min(sampling.max_tokens or 4, 4)
+            for index in range(num_words):
+                if wish == "fail" and index == 2:
+                    raise EngineDied("killed")
+                await asyncio.sleep(0)
+                yield TextDelta(text=f"word{index} ")
+            yield Finished(
+                reason="length" if sampling.max_tokens == num_words else "stop",
+                usage=Usage(prompt_tokens=7, cached_tokens=3, completion_tokens=num_words),
+                timings=Timings(
+                    queued_seconds=0.0, first_token_seconds=0.01, total_seconds=0.02, tokens_per_second=100.0
+                ),
+            )
+        finally:
+            self._count(-1)
+
+    async def stop(self) -> None:
+        self.pid, self.memory_bytes = None, 0
+        self._on_exit(None)
+
+    def _count(self, change: int) -> None:
+        self._num_running += change
+        self._on_engine_load(EngineLoad(num_running=self._num_running))
