@@ -46,7 +46,7 @@ export default {
     /** @param {object} news any of models, status, memory, chosen, plan */
     receive(news) {
       Object.assign(this, news);
-      if (this.opened && !this.models.some((model) => model.id === this.opened)) this.opened = null;
+      if (this.opened && !this.models?.some((model) => model.id === this.opened)) this.opened = null;
     },
     /** @param {string} id @param {string} message */
     showError(id, message) {
@@ -115,8 +115,9 @@ export default {
       ]);
     },
     renderCards() {
-      const usable = this.models.filter((model) => !model.problem);
-      const broken = this.models.filter((model) => model.problem);
+      const models = this.models ?? []; // null: nobody has looked yet
+      const usable = models.filter((model) => !model.problem);
+      const broken = models.filter((model) => model.problem);
       const card = (model) => h("li", {key: model.id}, modelCard(model, this));
       return [
         uploads.length > 0 && h("ul", {class: "cards", "aria-label": "Imports"}, uploads.map((item) => h("li", {key: item.key}, uploadCard(item)))),
@@ -134,7 +135,7 @@ export default {
       this.renderHead(),
       this.renderStatus(),
       memoryBars(this.memory, this.status.memory, this.device),
-      h("div", {class: "panel-scroll"}, [...this.renderCards(), !this.models.length && !uploads.length && this.renderEmpty()]),
+      h("div", {class: "panel-scroll"}, [...this.renderCards(), this.models?.length === 0 && !uploads.length && this.renderEmpty()]),
       this.renderHint(),
     ]);
   },

@@ -13,6 +13,9 @@ const CONTEXTS = [2048, 4096, 8192, 16384, 32768, 65536, 131072];
 const TYPING_PAUSE_MS = 800;
 const SAVED_MS = 2500;
 
+/** The open conversation, as the address says; "" for a new chat. */
+const conversationId = () => /\/c\/([^/]+)$/.exec(location.pathname)?.[1] ?? "";
+
 export default {
   mixins: [opensAs("settings")],
   props: {initial: {type: Object, required: true}},
@@ -33,7 +36,7 @@ export default {
       this.theme = themeChoice();
       this.problems = {};
       this.isSaved = false;
-      this.$emit("opened");
+      this.$emit("opened", conversationId());
     },
     onClose() {
       this.settlePrompt();

@@ -8,7 +8,8 @@ import {formatBytes} from "glasshouse/format.js";
 /** @typedef {{ramTotal: number, ramFree: number, gpus: Gpu[]}} Memory */
 
 /** @param {string} kind @param {number} bytes @param {number} total */
-const segment = (kind, bytes, total) => h("i", {class: kind, style: {width: `${total ? (100 * bytes) / total : 0}%`}});
+const segment = (kind, bytes, total) =>
+  bytes > 0 && total > 0 ? h("i", {class: kind, style: {width: `${(100 * bytes) / total}%`}}) : null;
 
 /** @param {string} kind @param {string} text */
 const key = (kind, text) => h("span", [h("b", {class: kind}), text]);

@@ -25,17 +25,26 @@ function facts(model) {
 }
 
 /** @param {Model} model @param {any} panel */
-function badges(model, panel) {
-  const {state, id} = panel.status;
-  const isActive = id === model.id && state !== "stopped" && state !== "failed";
-  const isChosen = panel.chosen === model.id && !isActive;
+const isRunningOrBusy = (model, panel) => panel.status.id === model.id && !["stopped", "failed"].includes(panel.status.state);
+
+/** Beside the name: where it comes from, and whether it is the one that the next message starts. */
+function nameBadges(model, panel) {
+  const isChosen = panel.chosen === model.id && !isRunningOrBusy(model, panel);
   return [
     model.source === "starter" && h("span", {class: "badge", title: "Comes with Glasshouse"}, "starter"),
     isChosen && h("span", {class: "badge", title: "Loads by itself with the next message"}, "chosen"),
-    !isActive && model.fit && (model.fit.isTooBig
-      ? h("span", {class: "badge bad"}, "too big")
-      : h("span", {class: "badge good"}, "fits")),
-  ].filter(Boolean);
+  ];
+}
+
+/** What it is, and whether it fits into the memory that is free now. */
+function factsLine(model, panel) {
+  const fit = isRunningOrBusy(model, panel) ? null : model.fit;
+  const words = fit?.isTooBig ? `needs ${formatBytes(fit.needed)}, ${formatBytes(fit.free)} free` : "";
+  return h("div", {class: "model-facts numbers"}, [
+    h("p", facts(model)),
+    fit && (fit.isTooBig ? h("span", {class: "badge bad"}, "too big") : h("span", {class: "badge good"}, "fits")),
+    words && h("p", {class: "too-big"}, words),
+  ]);
 }
 
 /** @param {Model} model @param {any} panel @param {string} nameId */
@@ -106,15 +115,10 @@ export function modelCard(model, panel) {
   const isOpen = panel.opened === model.id;
   const {state, id, error} = panel.status;
   const isActive = id === model.id;
-  const tooBig = !isActive && model.fit?.isTooBig;
   const sentence = panel.errors[model.id] ?? (isActive && state === "failed" ? error : null);
   return h("article", {class: ["card", "model", isActive && `is-${state}`, model.problem && "is-broken"], "aria-labelledby": nameId}, [
     h("div", {class: "model-line"}, [
-      h("div", {class: "model-title"}, [
-        h("div", {class: "model-heading"}, [h("h4", {class: "model-name", id: nameId}, model.name), ...(model.problem ? [] : badges(model, panel))]),
-        h("p", {class: "model-facts numbers"}, model.problem ? formatBytes(model.size) : facts(model)),
-        tooBig && h("p", {class: "model-facts numbers too-big"}, `needs ${formatBytes(model.fit.needed)}, ${formatBytes(model.fit.free)} free`),
-      ]),
+      h("div", {class: "model-heading"}, [h("h4", {class: "model-name", id: nameId}, model.name), ...(model.problem ? [] : nameBadges(model, panel))]),
       h("div", {class: "model-actions"}, model.problem
         ? model.canDelete && h("button", {type: "button", class: "icon-button", "aria-label": `Delete ${model.name}`, title: "Delete", onClick: () => panel.remove(model)}, icon("trash-2"))
         : [
@@ -123,7 +127,7 @@ export function modelCard(model, panel) {
             mainButton(model, panel, nameId),
           ]),
     ]),
-    model.problem && problem(model.problem),
+    model.problem ? problem(model.problem) : factsLine(model, panel),
     progress(model, panel),
     sentence && problem(sentence, panel.errors[model.id] ? () => panel.dismissError(model.id) : undefined),
     isOpen && options(model, panel, nameId),

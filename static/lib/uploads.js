@@ -43,7 +43,8 @@ export function addFiles(files) {
   for (const file of files) {
     const known = uploads.find((item) => item.name === file.name && item.size === file.size && !isOver(item));
     if (known && known.file) continue; // dropped twice
-    if (known) resumeWith(known, file);
+    if (file.size === 0) refuse(file.name, `“${file.name}” is empty. Get the file again.`);
+    else if (known) resumeWith(known, file);
     else uploads.push(newUpload(file.name, file.size, file));
   }
   run();

@@ -8,6 +8,10 @@ from nicegui import context, ui
 from webui.assets import STATIC_DIR
 from webui.core.application import Application
 from webui.ui.chat_page import APP_TITLE, ChatPage
+from webui.ui.components.import_zone import ImportZone
+from webui.ui.components.model_panel import ModelPanel
+from webui.ui.components.settings_dialog import SettingsDialog
+from webui.ui.components.share_dialog import ShareDialog
 from webui.ui.layout import frame
 
 RECONNECT_SECONDS = 30.0  # a shorter cut costs nothing; after a longer one the page loads again
@@ -32,9 +36,14 @@ def add_pages(application: Application) -> None:
 async def _build(application: Application, request: Request, conversation_id: str | None) -> None:
     client = context.client
     with frame(request) as shell:
-        page = ChatPage(application, shell, owner=client.ip)
+        page = ChatPage(application, shell, owner=getattr(request.state, "owner", client.ip))
         client.on_delete(page.close)
         page.add_side()
         with ui.element("main").classes("main"):
             page.add_main()
+        ModelPanel(application)
+    with client.layout:
+        ImportZone()
+        SettingsDialog(application)
+        ShareDialog(application, request)
     client.title = await page.begin(conversation_id)

@@ -11,4 +11,4 @@ from webui.ui.components import COMPONENTS
 
 
 class ImportZone(ui.element, component=COMPONENTS / "import_zone.js"):
-    """One per page. Other components open its file picker with the window event `glasshouse:import`."""
+    """One per page. Other components open its file picker with `pickFiles` of static/lib/uploads.js."""
