@@ -1,0 +1,216 @@
+"""A stand-in for the engine process: every load and every answer does what the test says, in no time.
+
+engines = FakeEngines()
+manager = ModelManager(..., engine_factory=engines)
+answer = await engines.next_answer()     # somebody asked
+answer.say("Hel"); answer.say("lo"); answer.finish()
+engines.newest.die()                     # as after kill -9
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+
+from webui.errors import EngineDied, EngineStopped, GlasshouseError, UnknownModel
+from webui.library.catalog import Catalog
+from webui.library.memory_fit import FitPlan
+from webui.types import (
+    EngineInfo,
+    EngineLoad,
+    EngineOptions,
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    Message,
+    ModelFile,
+    ModelSource,
+    Priority,
+    PromptProgress,
+    Queued,
+    ReasoningDelta,
+    SamplingParams,
+    TextDelta,
+    Timings,
+    Usage,
+)
+
+USAGE = Usage(prompt_tokens=5, cached_tokens=2, completion_tokens=3)
+TIMINGS = Timings(queued_seconds=0.0, first_token_seconds=0.1, total_seconds=0.2, tokens_per_second=30.0)
+OPTIONS = EngineOptions(context_tokens=2048, kv_tokens=4096, num_slots=4)
+PLAN = FitPlan(options=OPTIONS, weights_bytes=1, kv_bytes=1, compute_bytes=1, ram_needed=3, vram_needed=0)
+
+
+def model_file(name: str, *, source: ModelSource = "local", problem: str | None = None) -> ModelFile:
+    return ModelFile(
+        id=name, name=name, path=Path(__file__), size_bytes=1000, source=source, context_train=2048, problem=problem
+    )
+
+
+class FakeCatalog(Catalog):
+    """A list of models that lie nowhere."""
+
+    def __init__(self, *models: ModelFile) -> None:
+        super().__init__(Path(), (), include_starter=False)
+        self.models = list(models)
+
+    async def scan(self) -> list[ModelFile]:
+        return list(self.models)
+
+    async def find(self, name: str) -> ModelFile:
+        for model in self.models:
+            if model.id == name:
+                return model
+        raise UnknownModel(name)
+
+    async def delete(self, model_id: str) -> None:
+        self.models.remove(await self.find(model_id))
+
+
+class FakeAnswer:
+    """One generation, as the engine sees it."""
+
+    def __init__(self, messages: Sequence[Message], sampling: SamplingParams, owner: str, priority: Priority) -> None:
+        self.messages = messages
+        self.sampling = sampling
+        self.owner = owner
+        self.priority = priority
+        self.is_cancelled = False
+        self._events: asyncio.Queue[GenerationEvent | GlasshouseError] = asyncio.Queue()
+
+    def queue(self, position: int) -> None:
+        self._events.put_nowait(Queued(position=position))
+
+    def read(self, done: int, total: int) -> None:
+        self._events.put_nowait(PromptProgress(done=done, total=total))
+
+    def think(self, text: str) -> None:
+        self._events.put_nowait(ReasoningDelta(text=text))
+
+    def say(self, text: str) -> None:
+        self._events.put_nowait(TextDelta(text=text))
+
+    def finish(self, reason: FinishReason = "stop") -> None:
+        self._events.put_nowait(Finished(reason=reason, usage=USAGE, timings=TIMINGS))
+
+    def fail(self, error: GlasshouseError) -> None:
+        self._events.put_nowait(error)
+
+    async def stream(self) -> AsyncGenerator[GenerationEvent, None]:
+        try:
+            while True:
+                event = await self._events.get()
+                if isinstance(event, GlasshouseError):
+                    raise event
+                yield event
+                if isinstance(event, Finished):
+                    return
+        except (GeneratorExit, asyncio.CancelledError):
+            self.is_cancelled = True
+            raise
+
+
+class FakeEngine:
+    """One engine of `FakeEngines`."""
+
+    def __init__(
+        self,
+        engines: FakeEngines,
+        on_load_progress: Callable[[float], None],
+        on_engine_load: Callable[[EngineLoad], None],
+        on_exit: Callable[[EngineDied | None], None],
+    ) -> None:
+        self.model: ModelFile | None = None
+        self.is_running = False
+        self.memory_bytes = 118_000_000
+        self.pid: int | None = None
+        self.answers: list[FakeAnswer] = []
+        self.report_progress = on_load_progress
+        self.report_load = on_engine_load
+        self._engines = engines
+        self._on_exit = on_exit
+
+    async def start(self, model: ModelFile, options: EngineOptions) -> EngineInfo:
+        self.model = model
+        self.is_running = True
+        self._engines.note_running()
+        await self._engines.may_load.wait()
+        if (failure := self._engines.failures.get(model.id)) is not None:
+            self.is_running = False
+            raise failure
+        return EngineInfo(
+            description="fake", num_parameters=1, context_train=2048, options=options, device="CPU",
+            has_chat_template=True,
+        )  # fmt: skip
+
+    async def generate(
+        self, messages: Sequence[Message], sampling: SamplingParams, *, owner: str, priority: Priority
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        if not self.is_running:
+            raise EngineStopped
+        answer = FakeAnswer(messages, sampling, owner, priority)
+        self.answers.append(answer)
+        self._engines.asked.put_nowait(answer)
+        stream = answer.stream()
+        try:
+            async for event in stream:
+                yield event
+        finally:
+            await stream.aclose()
+            self.answers.remove(answer)
+
+    async def stop(self) -> None:
+        await asyncio.sleep(0)
+        if self.is_running:
+            self._end(EngineStopped())
+            self._on_exit(None)
+
+    def die(self, reason: str = "it was killed") -> None:
+        """As after kill -9: nothing was asked, everything ends."""
+        error = EngineDied(reason)
+        self._end(error)
+        self._on_exit(error)
+
+    def _end(self, error: GlasshouseError) -> None:
+        self.is_running = False
+        self.memory_bytes = 0
+        for answer in self.answers:
+            answer.fail(error)
+
+
+class FakeEngines:
+    """The factory, and what it made."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeEngine] = []
+        self.failures: dict[str, GlasshouseError] = {}  #: model id → what its load raises
+        self.may_load = asyncio.Event()  #: clear it to hold loads
+        self.may_load.set()
+        self.asked: asyncio.Queue[FakeAnswer] = asyncio.Queue()
+        self.most_at_once = 0
+
+    def __call__(
+        self,
+        *,
+        on_load_progress: Callable[[float], None],
+        on_engine_load: Callable[[EngineLoad], None],
+        on_exit: Callable[[EngineDied | None], None],
+    ) -> FakeEngine:
+        engine = FakeEngine(self, on_load_progress, on_engine_load, on_exit)
+        self.made.append(engine)
+        return engine
+
+    @property
+    def newest(self) -> FakeEngine:
+        return self.made[-1]
+
+    @property
+    def started(self) -> list[str]:
+        return [engine.model.id for engine in self.made if engine.model is not None]
+
+    async def next_answer(self) -> FakeAnswer:
+        return await asyncio.wait_for(self.asked.get(), 5)
+
+    def note_running(self) -> None:
+        self.most_at_once = max(self.most_at_once, sum(engine.is_running for engine in self.made))
