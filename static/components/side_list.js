@@ -99,7 +99,7 @@ export default {
     },
     renderRow(conversation) {
       const {id, title, is_answering: isAnswering} = conversation;
-      if (this.renaming === id) return h("li", {key: id, class: "row"}, this.renderRename(conversation));
+      if (this.renaming === id) return h("li", {key: id, class: "chat-row"}, this.renderRename(conversation));
       const isCurrent = id === this.current;
       const link = {class: "row-link", href: `${window.path_prefix ?? ""}/c/${id}`, "data-id": id, title,
         "aria-current": isCurrent ? "page" : null, onClick: (event) => this.open(event, id),
@@ -107,7 +107,7 @@ export default {
       const more = {class: "icon-button row-more", "aria-label": `Options of ${title}`, "aria-haspopup": "menu",
         onClick: (event) => this.openMenu(event, conversation)};
       const live = isAnswering ? h("span", {class: "live", role: "img", "aria-label": "answering"}) : null;
-      return h("li", {key: id, class: ["row", {current: isCurrent}]}, [
+      return h("li", {key: id, class: ["chat-row", {current: isCurrent}]}, [
         h("a", link, [live, h("span", {class: "row-title"}, title)]),
         h("button", more, icon("ellipsis")),
       ]);

@@ -93,7 +93,7 @@ export default {
     return h("div", {class: "thread-place"}, [
       h("div", {class: "thread", ref: "scroller", tabindex: this.isEmpty ? -1 : 0, role: "region",
         "aria-label": "Conversation"}, [
-        h("div", {class: ["column", {empty: this.isEmpty}], ref: "column"}, this.renderContent()),
+        h("div", {class: ["thread-column", {empty: this.isEmpty}], ref: "column"}, this.renderContent()),
       ]),
       h("button", latest, icon("arrow-down")),
       h("div", {class: "visually-hidden", role: "status", "aria-live": "polite"}, this.spoken),
