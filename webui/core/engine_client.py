@@ -112,7 +112,7 @@ class EngineClient:
         )
         self._runner = asyncio.create_task(self._attend(self._process, model.name), name=f"engine {self._process.pid}")
         try:
-            await self._send(Load(model_path=str(model.path), options=options))
+            await self._send(Load(model_path=str(model.path), model_name=model.name, options=options))
             return await asyncio.shield(self._loaded)
         except BaseException:
             await self.stop()
@@ -251,7 +251,9 @@ class EngineClient:
             return
         died = None if self._is_stopping else EngineDied(explain_death(exit_code))
         if died is not None:
-            logger.error("The engine ended with %s; its last words:\n%s", exit_code, "\n".join(self._stderr.lines[-10:]))
+            logger.error(
+                "The engine ended with %s; its last words:\n%s", exit_code, "\n".join(self._stderr.lines[-10:])
+            )
         self._close_requests(died or EngineStopped())
         self._on_exit(died)
 

@@ -10,21 +10,21 @@ from collections import deque
 
 from webui.errors import GlasshouseError, LoadFailed, OutOfMemory
 
-_OUT_OF_MEMORY = re.compile(
-    r"out of memory|failed to allocate|unable to allocate|cannot allocate|bad_alloc|not enough (memory|space)|"
-    r"alloc_tensor_range.*failed|failed to reserve|ErrorOutOfDeviceMemory",
-    re.IGNORECASE,
+_OUT_OF_MEMORY = (
+    r"out of memory|insufficient memory|failed to allocate|unable to allocate|cannot allocate|bad_alloc|"
+    r"ErrorOutOfDeviceMemory"
 )
-_REASONS = (
-    (r"invalid magic|bad magic|not a gguf", "the file is not a GGUF model."),
-    (r"unknown model architecture: '?([\w.-]+)", "its architecture “{0}” is not known to this version of llama.cpp."),
-    (r"unknown pre-tokenizer type: '?([\w.-]+)", "its tokenizer “{0}” is not known to this version of llama.cpp."),
-    (r"not within the file bounds|corrupted or incomplete|failed to read|unexpectedly reached end", "the file is incomplete or damaged. Get it again."),  # noqa: E501
-    (r"missing tensor|wrong shape|wrong number of tensors|key not found", "parts of the model are missing from the file."),
-    (r"unsupported (gguf )?version|unsupported version", "the file is in a version of GGUF that this llama.cpp does not read."),  # noqa: E501
-    (r"invalid ggml type|tensor .* has invalid", "it uses a quantization that this version of llama.cpp does not know."),
-    (r"no such file|failed to open", "the file cannot be opened."),
-)  # fmt: skip
+_REASONS = (  # the first that matches is the reason; llama.cpp's line, ours
+    (r"invalid magic", "the file is not a GGUF model."),
+    (r"failed to open", "the file cannot be opened."),
+    (r"GGUF file is version (\d+)", "the file is GGUF version {0}, which this version of llama.cpp does not read."),
+    (r"unknown model architecture: '([\w.-]+)'", "its architecture “{0}” is not known to this version of llama.cpp."),
+    (r"unknown pre-tokenizer type: '([\w.-]+)'", "its tokenizer “{0}” is not known to this version of llama.cpp."),
+    (r"invalid ggml type|has invalid type", "its quantization is not known to this version of llama.cpp."),
+    (r"not within the file bounds|exceeds remaining file size", "the file is incomplete. Get it again."),
+    (r"tensor '[^']+' not found|missing tensor|key not found", "parts of the model are missing from the file."),
+    (r"wrong shape|wrong number of tensors|failed to read", "the file is damaged. Get it again."),
+)
 
 
 class LoadLog:
@@ -54,9 +54,9 @@ class LoadLog:
 def explain_load_failure(name: str, lines: list[str]) -> GlasshouseError:
     """OutOfMemory, or LoadFailed with the first reason that the lines give."""
     text = "\n".join(lines)
-    for pattern, reason in _REASONS:
-        if found := re.search(pattern, text, re.IGNORECASE):
-            return LoadFailed(name, reason.format(*found.groups()))
-    if _OUT_OF_MEMORY.search(text):
+    if re.search(_OUT_OF_MEMORY, text, re.IGNORECASE):
         return OutOfMemory(name)
+    for pattern, reason in _REASONS:
+        if found := re.search(pattern, text):
+            return LoadFailed(name, reason.format(*found.groups()))
     return LoadFailed(name, "llama.cpp does not accept the file. It may be damaged or of a kind that is not supported.")

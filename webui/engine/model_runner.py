@@ -24,10 +24,10 @@ from webui.engine.reasoning import is_part_of_mark
 from webui.engine.runner import KvFull, Sampler
 from webui.engine.sampler import LlamaSampler
 from webui.engine.scheduler import Chunk
-from webui.errors import GlasshouseError, LoadFailed
+from webui.errors import LoadFailed
 from webui.types import EngineInfo, EngineOptions, SamplingParams
 
-_LOG_INFO, _LOG_DEBUG, _LOG_CONT = 1, 4, 5
+_LOG_DEBUG, _LOG_INFO, _LOG_CONT = 1, 2, 5  # ggml.h: enum ggml_log_level
 
 
 class LlamaVocabulary:
@@ -61,7 +61,7 @@ class LlamaVocabulary:
         return tokens
 
     def token_bytes(self, token: int) -> bytes:
-        """What a token stands for in the answer; control tokens are silent unless marks of thinking are made of them."""
+        """What a token says in the answer; control tokens are silent unless marks of thinking are made of them."""
         piece = self._bytes.get(token)
         if piece is None:
             special = self._is_control(token) and is_part_of_mark(self._text(token))
@@ -158,12 +158,13 @@ class LlamaRunner:
         return LlamaSampler(sampling, num_vocab=self.vocabulary.num_tokens, window=self._options.context_tokens)
 
     def sample(self, chunk_index: int, sampler: Sampler) -> int:
-        return cast(LlamaSampler, sampler).sample(self._context, self._outputs[chunk_index])
+        return cast("LlamaSampler", sampler).sample(self._context, self._outputs[chunk_index])
 
     # --- the KV memory ---------------------------------------------------------------------------------------------
 
     def trim(self, slot: int, length: int) -> bool:
-        return llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1) and self._can_resume(slot, length)
+        was_trimmed = bool(llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1))
+        return was_trimmed and self._can_resume(slot, length)
 
     def copy(self, source: int, target: int, length: int) -> bool:
         is_whole = llama_cpp.llama_memory_seq_pos_max(self._memory, source) + 1 == length
@@ -216,7 +217,7 @@ class LlamaLog:
 
 def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner:
     """Load the GGUF and make its context. Raises OutOfMemory, LoadFailed or UnsupportedModel, with reasons in words."""
-    name = Path(load.model_path).stem
+    name = load.model_name or Path(load.model_path).stem
     log = LlamaLog()
     llama_cpp.llama_backend_init()
     options = _settle(load.options)
@@ -268,9 +269,7 @@ def _context_params(options: EngineOptions) -> llama_cpp.llama_context_params:
     return params
 
 
-def _warm_up(
-    model: llama_cpp.llama_model_p, context: llama_cpp.llama_context_p, name: str, log: LlamaLog
-) -> None:
+def _warm_up(model: llama_cpp.llama_model_p, context: llama_cpp.llama_context_p, name: str, log: LlamaLog) -> None:
     """Compute one token and forget it, so that a compute buffer that does not fit shows now, not in an answer."""
     token = max(0, llama_cpp.llama_vocab_bos(llama_cpp.llama_model_get_vocab(model)))
     batch = llama_cpp.llama_batch_get_one((llama_cpp.llama_token * 1)(token), 1)

@@ -29,8 +29,11 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Load(Frame, frozen=True):
+    """Load a GGUF. `model_name` is what people call it, for the sentences of errors."""
+
     model_path: str
     options: EngineOptions
+    model_name: str = ""
 
 
 class Generate(Frame, frozen=True):
@@ -108,13 +111,26 @@ def encode_frame(frame: Command | Report) -> bytes:
 
 
 def read_command(stream: BinaryIO) -> Command | None:
-    """Block until the next command is whole; None when the parent closed the pipe. For the child's reader thread."""
-    header = stream.read(HEADER.size)
-    if len(header) < HEADER.size:
+    """Block until the next command is whole; None when the parent closed the pipe. For the child's reader thread.
+
+    `stream` should be unbuffered: a buffered one holds a lock while it blocks, which the interpreter wants at its end.
+    """
+    header = _read_exactly(stream, HEADER.size)
+    if header is None:
         return None
     (size,) = HEADER.unpack(header)
-    body = stream.read(size)
-    return msgspec.msgpack.decode(body, type=Command) if len(body) == size else None
+    body = _read_exactly(stream, size)
+    return None if body is None else msgspec.msgpack.decode(body, type=Command)
+
+
+def _read_exactly(stream: BinaryIO, size: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < size:
+        piece = stream.read(size - len(data))
+        if not piece:
+            return None
+        data += piece
+    return bytes(data)
 
 
 async def read_report(stream: asyncio.StreamReader) -> Report | None:
@@ -124,4 +140,5 @@ async def read_report(stream: asyncio.StreamReader) -> Report | None:
         body = await stream.readexactly(size)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
-    return msgspec.msgpack.decode(body, type=Report)
+    report: Report = msgspec.msgpack.decode(body, type=Report)
+    return report

@@ -18,7 +18,7 @@ _SEED_BITS = 32
 
 def _seed(seed: int | None) -> int:
     """A 32-bit seed; the value that means "any" to llama.cpp is avoided."""
-    value = random.getrandbits(_SEED_BITS) if seed is None else seed % 2**_SEED_BITS  # noqa: S311 - not a secret
+    value = random.getrandbits(_SEED_BITS) if seed is None else seed % 2**_SEED_BITS
     return value if value != llama_cpp.LLAMA_DEFAULT_SEED else 0
 
 

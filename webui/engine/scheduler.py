@@ -46,7 +46,7 @@ def flow_of(sequence: Sequence) -> Flow:
 
 
 class Scheduler:
-    """Owns every sequence from `add` to `remove`. The cycle: `schedule`, compute, `commit`, `append` what was sampled."""
+    """Owns every sequence from `add` to `remove`. The cycle: `schedule`, compute, `commit`, sample, append."""
 
     def __init__(
         self, *, num_slots: int, kv_tokens: int, context_tokens: int, batch_tokens: int, memory: KvMemory
@@ -111,10 +111,6 @@ class Scheduler:
         if self._slots.release(sequence) is None:
             self._waiting.remove(sequence)
         self._fair.leave(flow_of(sequence))
-
-    def append(self, sequence: Sequence, token: int) -> None:
-        """A sampled token joins its sequence; the next step computes it."""
-        sequence.tokens.append(token)
 
     # --- a step ----------------------------------------------------------------------------------------------------
 
@@ -200,7 +196,7 @@ class Scheduler:
     # --- planning --------------------------------------------------------------------------------------------------
 
     def _plan_writers(self) -> list[Chunk]:
-        """One token for each sequence that is writing, oldest first, preempting from the young end when cells run out."""
+        """One token for each that is writing, oldest first, preempting from the young end when cells run out."""
         chunks: list[Chunk] = []
         for sequence in self._slots.sequences:
             if not sequence.is_running or sequence.slot is None or len(chunks) == self._batch_tokens:

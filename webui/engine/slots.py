@@ -44,7 +44,8 @@ class SlotTable:
     @property
     def idle(self) -> list[Slot]:
         """Idle slots, empty ones first, then least recently used first."""
-        return sorted((slot for slot in self._slots if slot.is_idle), key=lambda slot: (bool(slot.tokens), slot.last_used))
+        idle = (slot for slot in self._slots if slot.is_idle)
+        return sorted(idle, key=lambda slot: (bool(slot.tokens), slot.last_used))
 
     @property
     def sequences(self) -> list[Sequence]:

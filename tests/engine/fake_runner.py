@@ -1,0 +1,119 @@
+"""A model that costs nothing: the real loop and scheduler run over it in milliseconds.
+
+It keeps a KV memory of its own, checks that every chunk goes on exactly where its slot ends, and computes each next
+token from all the tokens that the slot really holds. A wrong prefix would therefore show up as a wrong answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from webui.engine.protocol import Load
+from webui.engine.runner import KvFull, Sampler
+from webui.engine.scheduler import Chunk
+from webui.types import EngineInfo, EngineOptions, SamplingParams
+
+END = 0
+LETTERS = "abcdefghijklmnopqrstuvwxyz "
+
+
+def next_letter(tokens: Sequence[int]) -> int:
+    """The fake model: the next token after `tokens`, a letter that depends on all of them."""
+    return ord(LETTERS[(sum(tokens) * 7 + len(tokens)) % len(LETTERS)])
+
+
+class FakeSampler:
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class FakeVocabulary:
+    """Characters are tokens."""
+
+    chat_template: str | None = None
+    bos_text = ""
+    eos_text = ""
+    control_texts = frozenset(["<|im_start|>", "<|im_end|>"])
+
+    def tokenize(self, pieces: Sequence[str]) -> list[int]:
+        return [ord(character) for piece in pieces for character in piece]
+
+    def token_bytes(self, token: int) -> bytes:
+        return chr(token).encode()
+
+    def is_end(self, token: int) -> bool:
+        return token == END
+
+
+@dataclass
+class FakeRunner:
+    """`step` is called before each batch: a test puts its pause, its crash or its counter there."""
+
+    options: EngineOptions
+    can_trim: bool = True  #: False: like a recurrent model
+    num_cells: int | None = None  #: cells that really exist; None: as many as the options say
+    step: Callable[[Sequence[Chunk]], None] = lambda _chunks: None
+    memory: dict[int, list[int]] = field(default_factory=dict)
+    samplers: list[FakeSampler] = field(default_factory=list)
+    num_computed: int = 0
+    vocabulary: FakeVocabulary = field(default_factory=FakeVocabulary)
+    _chunks: list[Chunk] = field(default_factory=list)
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo(
+            description="fake",
+            num_parameters=1,
+            context_train=self.options.context_tokens,
+            options=self.options,
+            device="CPU",
+            has_chat_template=False,
+        )
+
+    def create_sampler(self, _sampling: SamplingParams) -> FakeSampler:
+        self.samplers.append(FakeSampler())
+        return self.samplers[-1]
+
+    def compute(self, chunks: Sequence[Chunk]) -> None:
+        self.step(chunks)
+        assert 0 < sum(chunk.count for chunk in chunks) <= self.options.batch_tokens
+        if self.num_cells is not None:
+            held = sum(len(tokens) for tokens in self.memory.values())
+            if held + sum(chunk.count for chunk in chunks) > self.num_cells:
+                raise KvFull
+        for chunk in chunks:
+            tokens = self.memory.setdefault(chunk.slot, [])
+            assert len(tokens) == chunk.start, "a chunk must go on where its slot ends"
+            tokens += chunk.tokens
+            self.num_computed += chunk.count
+        self._chunks = list(chunks)
+
+    def sample(self, chunk_index: int, _sampler: Sampler) -> int:
+        return next_letter(self.memory[self._chunks[chunk_index].slot])
+
+    def trim(self, slot: int, length: int) -> bool:
+        if self.can_trim:
+            del self.memory[slot][length:]
+        return self.can_trim
+
+    def copy(self, source: int, target: int, length: int) -> bool:
+        if not self.can_trim and length < len(self.memory[source]):
+            return False
+        assert not self.memory.get(target)
+        self.memory[target] = self.memory[source][:length]
+        return True
+
+    def clear(self, slot: int) -> None:
+        self.memory[slot] = []
+
+
+def load_fake(load: Load, on_progress: Callable[[float], None]) -> FakeRunner:
+    """What `load_model` is to llama.cpp; each step takes a few milliseconds, as with a small model."""
+    for percent in range(0, 101, 20):
+        on_progress(percent / 100)
+    return FakeRunner(load.options, step=lambda _chunks: time.sleep(0.003))

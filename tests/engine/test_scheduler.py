@@ -1,0 +1,311 @@
+"""The scheduler over a fake memory: fair, bounded, and nobody waits for ever."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.engine.fake_runner import FakeRunner, next_letter
+from webui.engine.scheduler import MAX_WAITING, PREFILL_QUANTUM, Chunk, Scheduler
+from webui.engine.sequence import Sequence
+from webui.errors import ContextTooLong
+from webui.types import EngineOptions, Priority, SamplingParams
+
+
+class House:
+    """A scheduler, a fake model and the sequences in them; each step also checks what must always hold."""
+
+    def __init__(
+        self, *, slots: int = 2, kv: int = 200, context: int = 200, batch: int = 64, can_trim: bool = True
+    ) -> None:
+        options = EngineOptions(context_tokens=context, kv_tokens=kv, num_slots=slots, batch_tokens=batch)
+        self.runner = FakeRunner(options, can_trim=can_trim)
+        self.sampler = self.runner.create_sampler(SamplingParams())
+        self.scheduler = Scheduler(
+            num_slots=slots, kv_tokens=kv, context_tokens=context, batch_tokens=batch, memory=self.runner
+        )
+        self.kv = kv
+        self.wanted: dict[Sequence, int] = {}
+        self.ended: list[Sequence] = []
+
+    def ask(
+        self, prompt: list[int], *, owner: str = "", priority: Priority = Priority.INTERACTIVE, answer: int = 3
+    ) -> Sequence:
+        sequence = Sequence(len(self.wanted), list(prompt), owner, priority)
+        self.scheduler.add(sequence)
+        self.wanted[sequence] = answer
+        return sequence
+
+    def step(self) -> list[Chunk]:
+        chunks = self.scheduler.schedule()
+        self.runner.compute(chunks)
+        finished = [(index, chunk.sequence) for index, chunk in enumerate(chunks) if chunk.has_output]
+        self.scheduler.commit(chunks)
+        assert self.scheduler.kv_used <= self.kv
+        for index, sequence in finished:
+            sequence.tokens.append(self.runner.sample(index, self.sampler))
+            is_done = sequence.num_completion_tokens >= self.wanted[sequence]
+            if is_done or sequence.num_tokens >= self.scheduler.max_tokens:
+                self.end(sequence)
+        return chunks
+
+    def end(self, sequence: Sequence) -> None:
+        self.scheduler.remove(sequence)
+        self.ended.append(sequence)
+
+    def run(self, max_steps: int = 10_000) -> None:
+        while self.scheduler.has_work:
+            self.step()
+            max_steps -= 1
+            assert max_steps, "somebody waits for ever"
+
+
+def alone(prompt: list[int], length: int) -> list[int]:
+    """What the fake model says when it has the machine to itself."""
+    tokens = list(prompt)
+    for _ in range(length):
+        tokens.append(next_letter(tokens))
+    return tokens
+
+
+def counts_of(chunks: list[Chunk]) -> dict[Sequence, int]:
+    return {chunk.sequence: chunk.count for chunk in chunks}
+
+
+# --- a step ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_does_not_stall_behind_a_long_paste() -> None:
+    house = House(kv=2000, context=1000, batch=64)
+    talker = house.ask([1, 2, 3], answer=50)
+    house.step()
+    paste = house.ask(list(range(500)), answer=1)
+    for _ in range(7):
+        assert counts_of(house.step()) == {talker: 1, paste: 63}
+
+
+def test_two_people_who_read_share_the_step_by_tokens_not_by_requests() -> None:
+    house = House(slots=4, kv=8000, context=2000, batch=512)
+    greedy = [house.ask([index] * 1000, owner="greedy") for index in range(3)]
+    modest = house.ask([9] * 1000, owner="modest")
+    counts = counts_of(house.step())
+    assert counts[modest] == 256
+    assert sum(counts.get(sequence, 0) for sequence in greedy) == 256
+
+
+def test_a_person_is_served_before_a_program_but_the_program_is_not_forgotten() -> None:
+    house = House(slots=2, kv=8000, context=3000, batch=512)
+    program = house.ask([1] * 2000, owner="script", priority=Priority.BACKGROUND)
+    house.step()
+    person = house.ask([2] * 2000, owner="ann")
+    counts: Counter[Sequence] = Counter()
+    for _ in range(3):
+        counts.update(counts_of(house.step()))
+    assert counts[person] > 10 * counts[program] > 0
+
+
+def test_who_floods_the_queue_waits_behind_who_comes_with_one_question() -> None:
+    house = House(slots=2, kv=4000, context=500)
+    flood = [house.ask([index] * 100, owner="flood", answer=20) for index in range(20)]
+    house.step()
+    guest = house.ask([99] * 100, owner="guest")
+    assert house.scheduler.waiting_order()[0] is guest
+    house.run()
+    assert house.ended.index(guest) <= 2
+    assert len(house.ended) == len(flood) + 1
+
+
+def test_the_order_in_which_people_wait_is_the_order_in_which_they_are_admitted() -> None:
+    house = House(slots=1, kv=4000, context=500)
+    house.ask([1] * 10, owner="a")
+    house.step()
+    for index in range(6):
+        house.ask([index + 2] * 10, owner="ab"[index % 2])
+    order = house.scheduler.waiting_order()
+    house.run()
+    assert house.ended[1:] == order
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_prompt_that_fills_the_context_is_refused_with_both_numbers() -> None:
+    house = House(context=50)
+    with pytest.raises(ContextTooLong) as refusal:
+        house.ask([1] * 50)
+    assert refusal.value.details == {"prompt_tokens": 50, "context_tokens": 50}
+    assert not house.scheduler.has_work
+
+
+def test_an_answer_that_reaches_the_context_ends_there() -> None:
+    house = House(context=50)
+    sequence = house.ask([1] * 49, answer=1000)
+    house.run()
+    assert sequence.num_tokens == 50
+
+
+def test_the_queue_is_bounded() -> None:
+    house = House(slots=1)
+    for index in range(MAX_WAITING):
+        assert not house.scheduler.is_full
+        house.ask([index])
+    assert house.scheduler.is_full
+
+
+# --- the prefix cache ------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_that_goes_on_computes_only_what_is_new() -> None:
+    house = House(kv=1000, context=500)
+    first = house.ask([1] * 100, answer=5)
+    house.run()
+    house.runner.num_computed = 0
+    second = house.ask([*first.tokens, 7, 8, 9], answer=1)
+    house.run()
+    assert second.num_cached_tokens == 104  # all that was computed; the answer's last token never was
+    assert house.runner.num_computed == 4
+
+
+def test_the_same_prompt_again_computes_one_token() -> None:
+    house = House(kv=1000, context=500)
+    house.ask([1] * 100)
+    house.run()
+    house.runner.num_computed = 0
+    again = house.ask([1] * 100, answer=1)
+    house.run()
+    assert (again.num_cached_tokens, house.runner.num_computed) == (99, 1)
+
+
+def test_two_conversations_share_the_cells_of_their_common_beginning() -> None:
+    house = House(kv=1000, context=500)
+    one = house.ask([1] * 100, owner="ann", answer=50)
+    while not one.is_running:
+        house.step()
+    two = house.ask([1] * 90 + [2] * 10, owner="bob", answer=50)
+    house.step()
+    assert two.num_cached_tokens == 90
+    assert house.scheduler.kv_used == 100 + 1 + 10
+    house.run()
+    assert two.tokens == alone([1] * 90 + [2] * 10, 50)
+
+
+def test_a_memory_that_cannot_be_trimmed_is_read_again_and_still_right() -> None:
+    house = House(kv=1000, context=500, can_trim=False)
+    house.ask([1] * 100, answer=5)
+    house.run()
+    regenerated = house.ask([1] * 100, answer=5)
+    house.run()
+    assert regenerated.num_cached_tokens == 0
+    assert regenerated.tokens == alone([1] * 100, 5)
+
+
+def test_a_memory_that_cannot_be_trimmed_still_continues_an_exact_beginning() -> None:
+    house = House(kv=1000, context=500, can_trim=False)
+    first = house.ask([1] * 100, answer=5)
+    house.run()
+    second = house.ask([*first.tokens, 7, 8], answer=1)
+    house.run()
+    assert second.num_cached_tokens == 104
+
+
+# --- a full memory ---------------------------------------------------------------------------------------------------
+
+
+def test_idle_prefixes_make_room_before_anybody_is_interrupted() -> None:
+    house = House(slots=3, kv=200, context=200)
+    house.ask([1] * 90)
+    house.run()
+    house.ask([2] * 90)
+    house.run()
+    large = house.ask([3] * 150, answer=10)
+    house.run()
+    assert large.tokens == alone([3] * 150, 10)
+    assert house.scheduler.kv_used <= 200
+
+
+def test_the_youngest_gives_way_and_still_says_the_same() -> None:
+    house = House(slots=2, kv=100, context=100)
+    old = house.ask([1] * 40, answer=40)
+    young = house.ask([2] * 40, answer=40)
+    house.run()
+    assert house.ended == [old, young]
+    assert old.tokens == alone([1] * 40, 40)
+    assert young.tokens == alone([2] * 40, 40)
+
+
+# --- whatever comes --------------------------------------------------------------------------------------------------
+
+arrivals = st.lists(
+    st.tuples(
+        st.integers(0, 3),  # steps before it comes
+        st.integers(1, 60),  # prompt
+        st.integers(1, 30),  # answer
+        st.sampled_from(["ann", "bob", "eve"]),
+        st.sampled_from(list(Priority)),
+        st.one_of(st.none(), st.integers(0, 20)),  # cancelled after so many steps
+        st.integers(0, 2),  # which common beginning
+    ),
+    max_size=15,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(arrivals, st.integers(1, 4), st.integers(64, 160), st.sampled_from([4, 16, 64]), st.booleans())
+def test_everybody_ends_exactly_once_with_the_right_words(
+    plan: list[tuple[int, int, int, str, Priority, int | None, int]], slots: int, kv: int, batch: int, can_trim: bool
+) -> None:
+    house = House(slots=slots, kv=kv, context=100, batch=batch, can_trim=can_trim)
+    leaving: list[tuple[int, Sequence]] = []
+    prompts: dict[Sequence, list[int]] = {}
+    cancelled: set[Sequence] = set()
+    clock = 0
+
+    def pass_time(steps: int) -> None:
+        nonlocal clock
+        for _ in range(steps):
+            clock += 1
+            for when, sequence in leaving:
+                if when <= clock and sequence not in house.ended:
+                    cancelled.add(sequence)
+                    house.end(sequence)
+            if house.scheduler.has_work:
+                house.step()
+
+    for pause, length, answer, owner, priority, patience, beginning in plan:
+        pass_time(pause)
+        prompt = [beginning] * (length // 2) + list(range(length - length // 2))
+        if len(prompt) >= house.scheduler.max_tokens:
+            continue
+        sequence = house.ask(prompt, owner=owner, priority=priority, answer=answer)
+        prompts[sequence] = prompt
+        if patience is not None:
+            leaving.append((clock + patience, sequence))
+    pass_time(21)
+    house.run(max_steps=3000)
+
+    assert Counter(house.ended) == Counter(prompts.keys()), "each ends exactly once"
+    for sequence in prompts.keys() - cancelled:
+        length = min(house.wanted[sequence], house.scheduler.max_tokens - len(prompts[sequence]))
+        assert sequence.tokens == alone(prompts[sequence], length)
+    assert house.scheduler.num_running == house.scheduler.num_waiting == 0
+    largest = house.ask([77] * (house.scheduler.max_tokens - 1), answer=1)  # no slot and no cell has leaked
+    house.run(max_steps=200)
+    assert largest in house.ended
+
+
+def test_no_class_starves_while_others_keep_coming() -> None:
+    house = House(slots=2, kv=1000, context=200, batch=64)
+    patient = house.ask([5] * 50, owner="night job", priority=Priority.BACKGROUND)
+    for index in range(200):
+        house.ask([index] * 30, owner=f"guest {index}", answer=2)
+        house.step()
+        if patient in house.ended:
+            break
+    assert patient in house.ended
+
+
+def test_the_quantum_is_small_beside_a_step() -> None:
+    assert EngineOptions(context_tokens=1, kv_tokens=1, num_slots=1).batch_tokens >= 4 * PREFILL_QUANTUM
