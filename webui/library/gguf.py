@@ -25,6 +25,9 @@ _EMBEDDING_ARCHITECTURES = frozenset(
     {"bert", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "eurobert"}
     | {"gemma-embedding", "t5encoder"}
 )
+# Every n-th layer attends to everything, the others to a sliding window, where the file does not say which (llama.cpp
+# knows them by architecture: llama-model.cpp, `set_swa_pattern`).
+_SWA_PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "cohere2": 4, "exaone4": 4, "gpt-oss": 2}
 _UNSUPPORTED_ARCHITECTURES = {
     "clip": "it is the image or sound reader (mmproj) of another model",
     "wavtokenizer-dec": "it turns codes into sound",
@@ -60,6 +63,7 @@ class GgufHeader:
     feed_forward_length: int
     vocab_size: int
     sliding_window: int  #: tokens; 0 without
+    swa_layers: tuple[bool, ...]  #: which layers see only the sliding window; () when none does
     num_experts: int
     pooling_type: int  #: llama.cpp's: 0 none, 1 mean, 2 CLS, 3 last, 4 rank
     is_causal: bool
@@ -143,6 +147,7 @@ def _describe(files: list[GgufFile], name: str) -> GgufHeader:
         feed_forward_length=max(fields.per_layer("feed_forward_length", num_layers), default=0),
         vocab_size=files[0].array_lengths.get("tokenizer.ggml.tokens", 0) or fields.count("vocab_size"),
         sliding_window=fields.count("attention.sliding_window"),
+        swa_layers=_swa_layers(fields, num_layers),
         num_experts=fields.count("expert_count"),
         pooling_type=fields.count("pooling_type"),
         is_causal=bool(fields.count("attention.causal", 1)),
@@ -212,6 +217,19 @@ def _kv_heads(fields: _Fields, heads: tuple[int, ...], num_layers: int) -> tuple
     if interval > 1:
         return tuple(count if (layer + 1) % interval == 0 else 0 for layer, count in enumerate(kv_heads))
     return kv_heads
+
+
+def _swa_layers(fields: _Fields, num_layers: int) -> tuple[bool, ...]:
+    """The pattern is one number or one truth for each layer; llama.cpp's `is_swa` in the first case."""
+    if not fields.count("attention.sliding_window"):
+        return ()
+    if fields.has("attention.sliding_window_pattern"):
+        pattern = fields.per_layer("attention.sliding_window_pattern", num_layers)
+    else:
+        pattern = (_SWA_PATTERNS.get(fields.architecture, 1),) * num_layers
+    if len(set(pattern)) == 1 and pattern[0] > 1:
+        return tuple(layer % pattern[0] < pattern[0] - 1 for layer in range(num_layers))
+    return tuple(bool(each) for each in pattern) if 0 in pattern else ()
 
 
 def _sum_tables(tables: list[dict[_Key, int]]) -> dict[_Key, int]:

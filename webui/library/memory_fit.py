@@ -1,8 +1,8 @@
 """What a model will take of RAM and graphics memory, and the engine options that fit. Pure arithmetic over a header.
 
 The terms were checked against llama.cpp's own buffer sizes and the resident memory of loaded models (see
-tests/library/test_memory_fit_real.py). It counts sliding-window layers as full ones, and takes KV as F16: both as the
-engine allocates them. It does not load anything and does not ask the machine: `memory` is given.
+tests/library/test_memory_fit_real.py), as the engine sets them up: F16 KV in one memory for all slots, sliding-window
+layers with their windows only, flash attention. It loads nothing and does not ask the machine: `memory` is given.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ class _Sizes:
         # Tied embeddings: a GPU that takes the output layer gets a copy of the input embeddings.
         self._output = header.output_bytes if header.has_output else header.output_bytes + header.input_bytes
         self._width = 2 * header.feed_forward_length + 6 * header.embedding_length
-        self._logits = header.vocab_size + 2 * header.embedding_length
+        self._swa_layers = header.swa_layers or (False,) * header.num_layers
+        self._swa_tokens = _round_up(header.sliding_window * slots + self.batch)
         self._vocab_size = header.vocab_size
 
     @property
@@ -99,19 +100,16 @@ class _Sizes:
 
     @property
     def kv_per_token(self) -> int:
-        return sum(self._kv_per_token)
+        """What one more token takes once the sliding windows are full."""
+        return sum(size for size, is_swa in zip(self._kv_per_token, self._swa_layers, strict=True) if not is_swa)
 
     def kv(self, kv_tokens: int) -> int:
         return sum(self._layer_kv(layer, kv_tokens) for layer in range(self.num_layers))
 
-    def compute_in_ram(self, kv_tokens: int) -> int:
-        """What a step really touches: activations, the attention mask, one row of logits for each slot."""
-        rows = 2 * self.slots * self._vocab_size * _FLOAT_BYTES
-        return self.batch * (self._width * _FLOAT_BYTES + kv_tokens * 2) + rows
-
-    def compute_on_gpu(self, kv_tokens: int) -> int:
-        """What llama.cpp reserves: the logits of a whole batch or the widest layer, whichever is more."""
-        return self.batch * _FLOAT_BYTES * max(self._logits, self._width + kv_tokens // 2)
+    def compute(self, kv_tokens: int) -> int:
+        """Activations of the widest layer and the F16 attention mask for a whole batch; logits for each slot."""
+        logits = 2 * self.slots * self._vocab_size * _FLOAT_BYTES  # as computed, and as handed out
+        return self.batch * (self._width * _FLOAT_BYTES + kv_tokens * 2) + logits
 
     def offload_costs(self, kv_tokens: int) -> list[int]:
         """VRAM of the output layer and then of the layers from the last to the first, as llama.cpp takes them."""
@@ -127,7 +125,8 @@ class _Sizes:
         return sum(self._layer_kv(layer, kv_tokens) for layer in range(first, self.num_layers))
 
     def _layer_kv(self, layer: int, kv_tokens: int) -> int:
-        return self._kv_per_token[layer] * kv_tokens or self._state
+        tokens = min(kv_tokens, self._swa_tokens) if self._swa_layers[layer] else kv_tokens
+        return self._kv_per_token[layer] * tokens or self._state
 
 
 def _contexts(trained: int, asked: int | None) -> list[int]:
@@ -144,7 +143,7 @@ def _choose_kv_tokens(sizes: _Sizes, memory: Memory, context: int, offloads: boo
     but no more than a quarter of the free memory."""
     least, most = _round_up(context), _round_up(context * sizes.slots)
     free = _usable_vram(sizes, memory, most) if offloads else _usable_ram(memory) - sizes.process
-    room = min(free // 4, free - sizes.weights - sizes.compute_in_ram(most))
+    room = min(free // 4, free - sizes.weights - sizes.compute(most))
     affordable = room // sizes.kv_per_token // _KV_STEP * _KV_STEP if sizes.kv_per_token else most
     return max(least, min(most, affordable))
 
@@ -163,12 +162,11 @@ def _choose_gpu_layers(sizes: _Sizes, memory: Memory, kv_tokens: int, asked: int
 
 
 def _make_plan(sizes: _Sizes, context: int, kv_tokens: int, threads: int | None, layers: int) -> FitPlan:
-    ram = sizes.process + sizes.weights + sizes.kv(kv_tokens) + sizes.compute_in_ram(kv_tokens)
-    vram, compute = 0, sizes.compute_in_ram(kv_tokens)
+    ram = sizes.process + sizes.weights + sizes.kv(kv_tokens) + sizes.compute(kv_tokens)
+    vram = 0
     if layers:
         ram += _GPU_PROCESS_BYTES - sizes.offloaded_weights(layers) - sizes.offloaded_kv(layers, kv_tokens)
-        compute = sizes.compute_on_gpu(kv_tokens)
-        vram = sum(sizes.offload_costs(kv_tokens)[:layers]) + compute
+        vram = sum(sizes.offload_costs(kv_tokens)[:layers]) + sizes.compute(kv_tokens)
     return FitPlan(
         options=EngineOptions(
             context_tokens=context,
@@ -179,7 +177,7 @@ def _make_plan(sizes: _Sizes, context: int, kv_tokens: int, threads: int | None,
         ),
         weights_bytes=sizes.weights,
         kv_bytes=sizes.kv(kv_tokens),
-        compute_bytes=compute,
+        compute_bytes=sizes.compute(kv_tokens),
         ram_needed=ram,
         vram_needed=vram,
     )
@@ -196,7 +194,7 @@ def _total_vram(memory: Memory) -> int:
 
 def _usable_vram(sizes: _Sizes, memory: Memory, kv_tokens: int) -> int:
     """Each GPU that is used needs a compute buffer and a margin of its own; one too full for these is not used."""
-    overhead = sizes.compute_on_gpu(kv_tokens) + _GPU_MARGIN_BYTES
+    overhead = sizes.compute(kv_tokens) + _GPU_MARGIN_BYTES
     return sum(max(0, gpu.free_bytes - overhead) for gpu in memory.gpus)
 
 
