@@ -14,7 +14,7 @@ import {renderMissing, renderWelcome} from "glasshouse/welcome.js";
 const SPOKEN_CHARACTERS = 1500;
 
 export default {
-  props: {initial: Object, starter: Object, engineState: String},
+  props: {initial: Object, starter: Object, engineState: String, modelName: String},
   emits: ["regenerate", "resync", "start", "prompt", "new"],
   data() {
     return {thread: freshThread(this.initial ?? emptyThread()), isAtEnd: true, spoken: "", isSwitching: false};
@@ -57,7 +57,7 @@ export default {
     wait(id, waiting) {
       const message = findMessage(this.thread, id);
       if (!message || message.state !== "streaming") return;
-      if (message.waiting?.phase !== waiting.phase) this.spoken = describeWaiting(waiting, message.model_name);
+      if (message.waiting?.phase !== waiting.phase) this.spoken = describeWaiting({...waiting, progress: 0}, this.modelName);
       message.waiting = waiting;
     },
     /** A screen reader hears the answer once, when it is whole. */
@@ -73,7 +73,8 @@ export default {
         const isLast = message === last;
         const canRegenerate = isLast && isIdle && message.role === "assistant";
         const onRegenerate = () => this.$emit("regenerate");
-        return h(MessageView, {key: message.id, message, isLast, canRegenerate, onRegenerate});
+        const {modelName} = this;
+        return h(MessageView, {key: message.id, message, modelName, isLast, canRegenerate, onRegenerate});
       });
     },
     renderContent() {

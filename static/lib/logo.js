@@ -3,9 +3,11 @@
 import {h} from "vue";
 
 const PATHS =
+  '<path d="M16 3 28 10l-12 7L4 10z" fill="url(#glasshouse-gradient)" fill-opacity=".28" stroke="none"/>' +
+  '<path d="M4 10l12 7v12L4 22z" fill="url(#glasshouse-gradient)" fill-opacity=".12" stroke="none"/>' +
   '<path d="M16 3 28 10v12l-12 7L4 22V10z" stroke-width="2"/>' +
-  '<path d="M4 10l12 7 12-7" stroke-width="1.6" opacity=".8"/><path d="M16 17v12" stroke-width="1.6" opacity=".8"/>' +
-  '<path d="M10 13.5v5.2l6 3.5" stroke-width="1.4" opacity=".5"/>';
+  '<path d="M4 10l12 7 12-7M16 17v12" stroke-width="1.6" opacity=".85"/>' +
+  '<path d="M22 13.5v12M10 13.5v12" stroke-width="1" opacity=".4"/>';
 
 /** @param {Record<string, unknown>} attributes */
 export function logo(attributes = {}) {

@@ -37,7 +37,7 @@ function ordinal(position) {
 export function describeWaiting(waiting, modelName) {
   if (!waiting) return "";
   const percent = `${Math.floor(waiting.progress * 100)} %`;
-  if (waiting.phase === "loading") return `Loading ${modelName || "the model"}… ${percent}`;
+  if (waiting.phase === "loading") return `Loading ${modelName || "the model"}…${waiting.progress > 0 ? ` ${percent}` : ""}`;
   if (waiting.phase === "queued") return waiting.position <= 1 ? "Next in line" : `${ordinal(waiting.position)} in line`;
   return waiting.progress > 0 ? `Reading… ${percent}` : "Reading…";
 }
@@ -76,12 +76,16 @@ const Prose = {
 };
 
 export const MessageView = {
-  props: {message: Object, isLast: Boolean, canRegenerate: Boolean},
+  props: {message: Object, modelName: String, isLast: Boolean, canRegenerate: Boolean},
   emits: ["regenerate"],
   data: () => ({isCopied: false, showsAll: false, thoughtSince: 0, thoughtSeconds: 0}),
   computed: {
     isStreaming() {
       return this.message.state === "streaming";
+    },
+    /** While it is being written, an answer is the running model's. */
+    author() {
+      return this.message.model_name || (this.isStreaming && this.modelName) || "Answer";
     },
     isThinking() {
       return this.isStreaming && this.message.reasoning && !this.message.content;
@@ -123,8 +127,8 @@ export const MessageView = {
     },
     renderWaiting() {
       if (!this.isStreaming || this.message.content || this.message.reasoning) return null;
-      const {waiting, model_name: modelName} = this.message;
-      const words = describeWaiting(waiting, modelName);
+      const {waiting} = this.message;
+      const words = describeWaiting(waiting, this.author);
       const parts = [h("span", {class: "thinking-dots", "aria-hidden": "true"}, [h("i"), h("i"), h("i")]), h("span", words)];
       if (waiting && waiting.phase !== "queued" && waiting.progress > 0) {
         parts.push(h("span", {class: "bar"}, h("i", {style: {width: `${waiting.progress * 100}%`}})));
@@ -157,9 +161,10 @@ export const MessageView = {
       return h("div", {class: "meta"}, [h("span", {class: "actions"}, actions), h("span", {class: "stats numbers"}, stats)]);
     },
     renderAnswer() {
-      const {content, model_name: modelName, state} = this.message;
-      return h("article", {class: ["message answer", {last: this.isLast}], "aria-label": modelName || "Answer", "data-state": state}, [
-        h("div", {class: "author"}, modelName || "Assistant"),
+      const {content, state} = this.message;
+      const article = {class: ["message answer", {last: this.isLast}], "aria-label": this.author, "data-state": state};
+      return h("article", article, [
+        h("div", {class: "author"}, this.author),
         this.renderReasoning(),
         this.renderWaiting(),
         content ? h(Prose, {text: content, isWhole: !this.isStreaming}) : null,

@@ -18,7 +18,7 @@ import {countCodePoints, dropCodePoints} from "glasshouse/codepoints.js";
 export const emptyThread = () => ({id: null, title: "", messages: []});
 
 /** @param {Message} message @returns {Message} */
-const fresh = (message) => ({...message, waiting: null});
+const fresh = (message) => ({waiting: null, ...message});
 
 /** @param {Thread} thread @returns {Thread} */
 export const freshThread = (thread) => ({...thread, messages: thread.messages.map(fresh)});
@@ -52,10 +52,4 @@ export function takeDelta(thread, id, field, start, text) {
   if (fresh) message[field] += fresh;
   message.waiting = null;
   return true;
-}
-
-/** Tokens of the conversation after its last answer; 0 when unknown. @param {Thread} thread */
-export function usedTokens(thread) {
-  const last = thread.messages.findLast((message) => message.usage);
-  return last?.usage ? last.usage.prompt_tokens + last.usage.completion_tokens : 0;
 }

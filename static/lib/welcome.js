@@ -18,7 +18,7 @@ export function renderWelcome({starter, state, onStart, onPrompt}) {
   return h("div", {class: "welcome"}, [
     logo({class: "welcome-logo"}),
     h("h1", "What shall we talk about?"),
-    h("p", {class: "welcome-text"}, "Everything you write here stays on this machine."),
+    h("p", {class: "welcome-text"}, "Your words stay on your own machine."),
     renderStart(starter, state, onStart),
     h("ul", {class: "prompts"}, PROMPTS.map(({title, text}) =>
       h("li", h("button", {class: "prompt card", onClick: () => onPrompt(text)}, [

@@ -16,11 +16,11 @@ from nicegui.events import GenericEventArguments
 from webui.core.application import Application
 from webui.core.planning import choose_default
 from webui.errors import GlasshouseError, NoModel, UnknownConversation
-from webui.types import ChatEvent, MessageAdded, ModelFile, ModelStatus, ReplyEnded, Thread, ThreadReplaced
+from webui.types import ChatEvent, ChatMessage, MessageAdded, ModelFile, ModelStatus, ReplyEnded, ThreadReplaced
 from webui.ui.components.composer import Composer
 from webui.ui.components.shell import Shell
 from webui.ui.components.side_list import SideList
-from webui.ui.components.thread_view import ThreadView
+from webui.ui.components.thread_view import ThreadSnapshot, ThreadView
 from webui.ui.components.top_bar import TopBar
 
 APP_TITLE = "Glasshouse"
@@ -99,42 +99,46 @@ class ChatPage:
         else:
             self.shell.show_title(title)
 
-    async def _visit(self, conversation_id: str | None, show: Callable[[Thread | None, str | None], None]) -> str:
-        """Watch the conversation and show its thread; nothing that happens in between is lost."""
+    async def _visit(self, conversation_id: str | None, show: Callable[[ThreadSnapshot], None]) -> str:
+        """Watch the conversation and show its thread, so that nothing in between is lost; returns the page's title."""
         self._visits += 1
         visit = self._visits
+        self._leave()
+        if conversation_id is None:
+            self._enter(ThreadSnapshot(), show)
+            return APP_TITLE
+        chats = self._app.chats
+        self._conversation_id = conversation_id
+        self._early = []
+        self._unwatch = chats.watch(conversation_id, self._on_event)
+        try:
+            thread = await chats.thread(conversation_id)
+            view = ThreadSnapshot(thread, waiting=chats.waiting(conversation_id))
+        except UnknownConversation as error:
+            view = ThreadSnapshot(problem=error.message)
+        if visit == self._visits:  # nobody went elsewhere meanwhile
+            self._enter(view, show)
+        return f"{view.thread.conversation.title} · {APP_TITLE}" if view.thread else APP_TITLE
+
+    def _leave(self) -> None:
         self._unwatch()
         self._unwatch = _nothing
-        self._conversation_id = conversation_id
-        self.side.show_current(conversation_id)
-        if conversation_id is None:
-            self._show_thread(None, None, show)
-            return APP_TITLE
-        self._early = []
-        self._unwatch = self._app.chats.watch(conversation_id, self._on_event)
-        try:
-            thread = await self._app.chats.thread(conversation_id)
-        except UnknownConversation as error:
-            if visit == self._visits:
-                self._show_thread(None, error.message, show)
-            return APP_TITLE
-        if visit == self._visits:  # nobody went elsewhere meanwhile
-            self._show_thread(thread, None, show)
-        return f"{thread.conversation.title} · {APP_TITLE}"
+        self._conversation_id = None
+        self._early = None
 
-    def _show_thread(
-        self, thread: Thread | None, problem: str | None, show: Callable[[Thread | None, str | None], None]
-    ) -> None:
-        early, self._early = self._early or [], None
-        if thread is None:
-            self._unwatch()
-            self._unwatch = _nothing
-            self._conversation_id = None
-        show(thread, problem)
-        messages = thread.messages if thread else ()
-        self.composer.show(
-            self._conversation_id, is_answering=any(message.state == "streaming" for message in messages)
-        )
+    def _enter(self, view: ThreadSnapshot, show: Callable[[ThreadSnapshot], None]) -> None:
+        early = self._early or []
+        if view.thread is None:
+            self._leave()
+            messages: tuple[ChatMessage, ...] = ()
+        else:
+            self._early = None
+            self._conversation_id = view.thread.conversation.id
+            messages = view.thread.messages
+        show(view)
+        self.side.show_current(self._conversation_id)
+        is_answering = any(message.state == "streaming" for message in messages)
+        self.composer.show(self._conversation_id, is_answering=is_answering)
         self.top_bar.show_usage(next((m.usage.total_tokens for m in reversed(messages) if m.usage), 0))
         for event in early:
             self._on_event(event)
@@ -242,7 +246,7 @@ class ChatPage:
     def _show_status(self, status: ModelStatus) -> None:
         model = status.model or self._default
         self.top_bar.show_status(status)
-        self.thread.offer(self._default, status.state)
+        self.thread.show_model(status, self._default)
         self.composer.show_model(model.name if model else "")
 
     async def _find_default(self) -> ModelFile | None:

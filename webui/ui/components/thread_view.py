@@ -6,55 +6,84 @@ Emits `regenerate`, `resync` (a delta did not fit: show the thread again), `star
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from nicegui.element import Element
 
 from webui.errors import format_bytes
-from webui.types import ChatEvent, ChatMessage, MessageAdded, ModelFile, ReplyDelta, ReplyEnded, ReplyWaiting, Thread
+from webui.types import (
+    ChatEvent,
+    ChatMessage,
+    MessageAdded,
+    ModelFile,
+    ModelStatus,
+    ReplyDelta,
+    ReplyEnded,
+    ReplyWaiting,
+    Thread,
+)
 from webui.ui.components import COMPONENTS
 
 _SHOWN = ("id", "role", "content", "reasoning", "state", "model_name", "error", "usage", "timings")
 
 
+@dataclass(frozen=True, slots=True)
+class ThreadSnapshot:
+    """What a thread view shows; without a thread it is a new chat, or `problem` says why there is nothing."""
+
+    thread: Thread | None = None
+    waiting: ReplyWaiting | None = None  #: why the running reply has no text yet
+    problem: str | None = None
+
+
 class ThreadView(Element, component=COMPONENTS / "thread_view.js"):
     """The first thread travels with the page, the others by `show`."""
 
-    def begin(self, thread: Thread | None, problem: str | None = None) -> None:
-        """The thread that the page opens with; only before the page is sent."""
-        self._props["initial"] = _thread_to_wire(thread, problem)
+    def begin(self, view: ThreadSnapshot) -> None:
+        """What the page opens with; only before the page is sent."""
+        self._props["initial"] = _thread_to_wire(view)
 
-    def show(self, thread: Thread | None, problem: str | None = None) -> None:
-        """Show a thread from its beginning; None is a new chat, `problem` says why there is nothing."""
-        self.run_method("show", _thread_to_wire(thread, problem))
+    def show(self, view: ThreadSnapshot) -> None:
+        """Show a thread from its beginning."""
+        self.run_method("show", _thread_to_wire(view))
 
     def take(self, event: ChatEvent) -> None:
         """Show what happened in the thread."""
         match event:
             case ReplyDelta(message_id=message_id, field=field, start=start, text=text):
                 self.run_method("append", message_id, field, start, text)
-            case ReplyWaiting(message_id=message_id, phase=phase, progress=progress, position=position):
-                waiting = {"phase": phase, "progress": round(progress, 3), "position": position}
-                self.run_method("wait", message_id, waiting)
+            case ReplyWaiting(message_id=message_id):
+                self.run_method("wait", message_id, _waiting_to_wire(event))
             case MessageAdded(message=message) | ReplyEnded(message=message):
                 self.run_method("put", _message_to_wire(message))
 
-    def offer(self, starter: ModelFile | None, engine_state: str) -> None:
-        """Which model an empty chat offers to start, and whether there is need to."""
-        shown = {"name": starter.name, "size": format_bytes(starter.size_bytes)} if starter else None
-        if self._props.get("starter") != shown or self._props.get("engine-state") != engine_state:
-            self._props["starter"] = shown
-            self._props["engine-state"] = engine_state
+    def show_model(self, status: ModelStatus, default: ModelFile | None) -> None:
+        """Which model answers, and which one an empty chat offers to start."""
+        model = status.model or default
+        shown: dict[str, Any] = {
+            "starter": {"name": default.name, "size": format_bytes(default.size_bytes)} if default else None,
+            "engine-state": status.state,
+            "model-name": model.name if model else "",
+        }
+        if any(self._props.get(name) != value for name, value in shown.items()):
+            self._props.update(shown)
             self.update()
 
 
-def _thread_to_wire(thread: Thread | None, problem: str | None) -> dict[str, Any]:
-    if thread is None:
-        return {"id": None, "title": "", "messages": [], "problem": problem}
-    conversation = thread.conversation
-    messages = [_message_to_wire(message) for message in thread.messages if message.role != "system"]
-    return {"id": conversation.id, "title": conversation.title, "messages": messages, "problem": problem}
+def _thread_to_wire(view: ThreadSnapshot) -> dict[str, Any]:
+    if view.thread is None:
+        return {"id": None, "title": "", "messages": [], "problem": view.problem}
+    conversation = view.thread.conversation
+    messages = [_message_to_wire(message) for message in view.thread.messages if message.role != "system"]
+    if view.waiting and messages and messages[-1]["id"] == view.waiting.message_id:
+        messages[-1]["waiting"] = _waiting_to_wire(view.waiting)
+    return {"id": conversation.id, "title": conversation.title, "messages": messages}
+
+
+def _waiting_to_wire(waiting: ReplyWaiting) -> dict[str, Any]:
+    return {"phase": waiting.phase, "progress": round(waiting.progress, 3), "position": waiting.position}
 
 
 def _message_to_wire(message: ChatMessage) -> dict[str, Any]:
