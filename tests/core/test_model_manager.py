@@ -327,10 +327,9 @@ async def test_an_engine_that_dies_turns_the_status_red_and_the_next_request_sta
     engines.newest.die("it was killed")
     with pytest.raises(EngineDied):
         await asking
-    assert models.status.state == "failed"
-    assert models.status.model == model_file("large")
-    assert models.status.memory_bytes == 0
-    assert models.status.error is not None and "it was killed" in models.status.error
+    failed = models.status
+    assert (failed.state, failed.model, failed.memory_bytes) == ("failed", model_file("large"), 0)
+    assert failed.error is not None and "it was killed" in failed.error
     assert await ask_and_answer(models, engines) == "Hi!"
     assert models.status.state == "ready"
     assert engines.started == ["large", "large"]

@@ -72,7 +72,7 @@ class Chats:
         """An empty title raises EmptyMessage; a long one is cut."""
         if not title.strip():
             raise EmptyMessage
-        await self._store.rename(conversation_id, make_title(title))
+        await self._store.rename(conversation_id, make_title(_as_text(title)))
         self._announce(conversation_id)
 
     async def update(
@@ -83,6 +83,8 @@ class Chats:
         sampling: SamplingParams | UnsetType | None = UNSET,
     ) -> None:
         """Change the conversation's own settings; None goes back to the defaults. They count from the next answer."""
+        if isinstance(system_prompt, str):
+            system_prompt = _as_text(system_prompt)
         await self._store.update(conversation_id, system_prompt=system_prompt, sampling=sampling)
         self._announce(conversation_id)
 
@@ -124,9 +126,10 @@ class Chats:
 
     async def send(self, conversation_id: str, text: str, *, owner: str = "") -> ChatMessage:
         """Store a message and start the reply to it; returns the stored message without waiting for the reply."""
+        text = _as_text(text)
         if not text.strip():
             raise EmptyMessage
-        size = len(text.encode(errors="replace"))
+        size = len(text.encode())
         if size > MAX_MESSAGE_BYTES:
             raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
         return await self._tasks.run(self._send(conversation_id, text, owner))
@@ -229,6 +232,11 @@ class Chats:
         if conversation.id not in self._replies:
             return conversation
         return msgspec.structs.replace(conversation, is_answering=True)
+
+
+def _as_text(text: str) -> str:
+    """Half of a surrogate pair, which JSON can carry, is no text: neither SQLite nor the pipe could take it."""
+    return text.encode(errors="replace").decode()
 
 
 def _new_message(conversation_id: str, role: Role, content: str, *, parent: ChatMessage | None) -> ChatMessage:
