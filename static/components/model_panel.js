@@ -43,7 +43,7 @@ export default {
     window.removeEventListener("focus", this.onFocus);
   },
   methods: {
-    /** @param {object} news any of models, status, memory, chosen, plan */
+    /** @param {object} news any of models, status, memory, chosen, preferred, plan */
     receive(news) {
       Object.assign(this, news);
       if (this.opened && !this.models?.some((model) => model.id === this.opened)) this.opened = null;
@@ -68,14 +68,14 @@ export default {
     },
     load(model) {
       this.dismissError(model.id);
-      const {ctx, gpuLayers} = this.opened === model.id ? this.options : {ctx: null, gpuLayers: null};
+      const options = this.opened === model.id ? this.options : null;
       this.opened = null;
-      this.$emit("load", {id: model.id, ctx, gpuLayers});
+      this.$emit("load", {id: model.id, options});
     },
     toggleOptions(model) {
       this.opened = this.opened === model.id ? null : model.id;
       this.plan = null;
-      this.setOptions({ctx: null, gpuLayers: null});
+      this.setOptions(this.preferred);
     },
     setOptions(change) {
       this.options = {...this.options, ...change};

@@ -98,7 +98,7 @@ export default {
           h("rect", {class: "qr-light", width: size, height: size}),
           h("path", {class: "qr-dark", d: path}),
         ]),
-        h("p", {class: "hint numbers"}, `Good for one device, for ${minutes} more ${minutes === 1 ? "minute" : "minutes"}`),
+        h("p", {class: "hint numbers"}, `For one device · ${minutes} min left`),
         h("button", {type: "button", class: "button quiet small", onClick: () => this.$emit("opened")}, [icon("refresh-cw"), "New code"]),
       ]);
     },

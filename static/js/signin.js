@@ -21,10 +21,19 @@
     }
   }
 
+  /** @param {string} text */
+  function decode(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text; // a passphrase with a bare % in it
+    }
+  }
+
   /** @returns {{pairing?: string, passphrase?: string} | null} */
   function takeSecretFromAddress() {
-    const hash = decodeURIComponent(location.hash.slice(1));
-    if (!hash) return null;
+    if (location.hash.length < 2) return null;
+    const hash = decode(location.hash.slice(1));
     history.replaceState(null, "", location.pathname + location.search);
     if (hash.startsWith("pair=")) return {pairing: hash.slice(5)};
     return {passphrase: hash.replace(/^passphrase=/, "")};

@@ -38,7 +38,7 @@ export const opensAs = (name) => ({
 export function dialogFrame(vm, {title, class: kind = "", note = null}, children) {
   return h("dialog", {ref: "dialog", class: ["dialog", kind], "aria-labelledby": vm.titleId, onClose: () => vm.onClose?.()}, [
     h("header", {class: "dialog-head"}, [
-      h("h2", {id: vm.titleId, class: "dialog-title"}, title),
+      h("h2", {id: vm.titleId, class: "dialog-title", tabindex: -1, autofocus: true}, title),
       note,
       h("button", {type: "button", class: "icon-button", "aria-label": "Close", onClick: () => vm.close()}, icon("x")),
     ]),

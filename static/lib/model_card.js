@@ -27,23 +27,19 @@ function facts(model) {
 /** @param {Model} model @param {any} panel */
 const isRunningOrBusy = (model, panel) => panel.status.id === model.id && !["stopped", "failed"].includes(panel.status.state);
 
-/** Beside the name: where it comes from, and whether it is the one that the next message starts. */
-function nameBadges(model, panel) {
-  const isChosen = panel.chosen === model.id && !isRunningOrBusy(model, panel);
-  return [
-    model.source === "starter" && h("span", {class: "badge", title: "Comes with Glasshouse"}, "starter"),
-    isChosen && h("span", {class: "badge", title: "Loads by itself with the next message"}, "chosen"),
-  ];
-}
-
-/** What it is, and whether it fits into the memory that is free now. */
+/** What it is, where it comes from, whether the next message starts it, and whether it fits into what is free now. */
 function factsLine(model, panel) {
-  const fit = isRunningOrBusy(model, panel) ? null : model.fit;
-  const words = fit?.isTooBig ? `needs ${formatBytes(fit.needed)}, ${formatBytes(fit.free)} free` : "";
+  const isIdle = !isRunningOrBusy(model, panel);
+  const fit = isIdle ? model.fit : null;
+  const badge = (kind, text, title) => h("span", {class: ["badge", kind], title}, text);
   return h("div", {class: "model-facts numbers"}, [
     h("p", facts(model)),
-    fit && (fit.isTooBig ? h("span", {class: "badge bad"}, "too big") : h("span", {class: "badge good"}, "fits")),
-    words && h("p", {class: "too-big"}, words),
+    h("div", {class: "model-badges"}, [
+      model.source === "starter" && badge("", "starter", "Comes with Glasshouse"),
+      isIdle && panel.chosen === model.id && badge("", "chosen", "Loads by itself with the next message"),
+      fit && (fit.isTooBig ? badge("bad", "too big") : badge("good", "fits", "Fits into the memory that is free now")),
+    ]),
+    fit?.isTooBig && h("p", {class: "too-big"}, `needs ${formatBytes(fit.needed)}, ${formatBytes(fit.free)} free`),
   ]);
 }
 
@@ -115,14 +111,15 @@ export function modelCard(model, panel) {
   const isOpen = panel.opened === model.id;
   const {state, id, error} = panel.status;
   const isActive = id === model.id;
+  const isBusy = isActive && (state === "starting" || state === "stopping");
   const sentence = panel.errors[model.id] ?? (isActive && state === "failed" ? error : null);
   return h("article", {class: ["card", "model", isActive && `is-${state}`, model.problem && "is-broken"], "aria-labelledby": nameId}, [
     h("div", {class: "model-line"}, [
-      h("div", {class: "model-heading"}, [h("h4", {class: "model-name", id: nameId}, model.name), ...(model.problem ? [] : nameBadges(model, panel))]),
+      h("h3", {class: "model-name", id: nameId}, model.name),
       h("div", {class: "model-actions"}, model.problem
         ? model.canDelete && h("button", {type: "button", class: "icon-button", "aria-label": `Delete ${model.name}`, title: "Delete", onClick: () => panel.remove(model)}, icon("trash-2"))
         : [
-            h("button", {type: "button", class: ["icon-button", isOpen && "on"], "aria-label": `Options of ${model.name}`, title: "Options", "aria-expanded": isOpen,
+            !isBusy && h("button", {type: "button", class: ["icon-button", isOpen && "on"], "aria-label": `Options of ${model.name}`, title: "Options", "aria-expanded": isOpen,
               "aria-controls": `options-${model.id}`, onClick: () => panel.toggleOptions(model)}, icon("sliders-horizontal")),
             mainButton(model, panel, nameId),
           ]),

@@ -49,7 +49,7 @@ function actions(item) {
       return [button("Choose file", () => chooseAgain(item)), button("Discard", () => cancelUpload(item))];
     case "failed":
       return [
-        item.file && button("Try again", () => retryUpload(item)),
+        item.canRetry && button("Try again", () => retryUpload(item)),
         cross("Dismiss", () => dismissUpload(item)),
       ];
     case "done":
@@ -68,7 +68,7 @@ export function uploadCard(item) {
   return h("article", { key: `upload-${item.key}`, class: ["card", "upload-card", `is-${item.state}`], "aria-label": `Import of ${item.name}` }, [
     h("div", { class: "model-line" }, [
       h("div", { class: "model-title" }, [
-        h("div", { class: "model-name" }, item.name),
+        h("h3", { class: "model-name" }, item.name),
         isFailed
           ? h("p", { class: "problem", role: "alert" }, item.error)
           : h("div", { class: "model-facts numbers" }, item.error || describe(item)),

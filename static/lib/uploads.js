@@ -20,7 +20,7 @@ const REMEMBERED = "glasshouse.imports";
 /**
  * @typedef {"waiting" | "sending" | "offline" | "interrupted" | "done" | "failed"} UploadState
  * @typedef {{key: number, name: string, size: number, file: File | null, id: string, sent: number, state: UploadState,
- *   error: string, speed: number}} Upload
+ *   error: string, canRetry: boolean, speed: number}} Upload
  */
 
 /** @type {Upload[]} */
@@ -229,7 +229,13 @@ function measure(item, samples) {
 // --- how it ends --------------------------------------------------------------------------------------------------
 
 /** An answer that trying again will not change. */
-class Refusal extends Error {}
+class Refusal extends Error {
+  /** @param {string} message @param {boolean} canRetry */
+  constructor(message, canRetry = false) {
+    super(message);
+    this.canRetry = canRetry;
+  }
+}
 
 /**
  * @param {number} status @param {string} body
@@ -238,8 +244,9 @@ class Refusal extends Error {}
 async function readRefusal(status, body) {
   const isPassing = status === 0 || status === 409 || status === 423 || status === 429 || status >= 500;
   const { message, code } = readError(body);
-  if (isPassing && code !== "file_exists" && code !== "disk_full") return new Error(message || `status ${status}`);
-  return new Refusal(message || `The server refused the file (status ${status}). Reload the page and try again.`);
+  const canRetry = code === "file_exists" || code === "disk_full"; // once the person has made room
+  if (isPassing && !canRetry) return new Error(message || `status ${status}`);
+  return new Refusal(message || `The server refused the file (status ${status}). Reload the page and try again.`, canRetry);
 }
 
 /** @param {string} body @returns {{message: string, code: string}} */
@@ -256,6 +263,7 @@ function readError(body) {
 function fail(item, refusal) {
   item.state = "failed";
   item.error = refusal.message;
+  item.canRetry = refusal.canRetry;
   item.speed = 0;
 }
 
@@ -304,7 +312,7 @@ function pause(milliseconds) {
 
 /** @param {string} name @param {number} size @param {File | null} file @returns {Upload} */
 function newUpload(name, size, file) {
-  return { key: nextKey++, name, size, file: file && markRaw(file), id: "", sent: 0, state: "waiting", error: "", speed: 0 };
+  return { key: nextKey++, name, size, file: file && markRaw(file), id: "", sent: 0, state: "waiting", error: "", canRetry: false, speed: 0 };
 }
 
 /** @param {Upload} item */

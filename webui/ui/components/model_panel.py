@@ -15,7 +15,7 @@ from nicegui.events import GenericEventArguments
 from webui.core.application import Application
 from webui.errors import GlasshouseError, ModelTooBig
 from webui.library.hardware import has_gpu_backend
-from webui.library.memory_fit import FitPlan
+from webui.library.memory_fit import DEFAULT_CONTEXT, FitPlan
 from webui.types import ModelFile, ModelStatus
 from webui.ui.components import COMPONENTS
 from webui.ui.model_view import device_words, plan_words, view_memory, view_model, view_status
@@ -34,9 +34,10 @@ class ModelPanel(Element, component=COMPONENTS / "model_panel.js"):
         self._props["initial"] = {
             "models": None,
             "status": view_status(self._models.status),
-            "chosen": application.preferences.get().model_id,
             "folder": str(application.settings.models_dir),
-        } | self._view_memory()
+            **self._view_choice(),
+            **self._view_memory(),
+        }
         self._stops = [
             self._models.changed.subscribe(self._on_status),
             self._models.catalog_changed.subscribe(lambda _: self._refresh()),
@@ -70,7 +71,7 @@ class ModelPanel(Element, component=COMPONENTS / "model_panel.js"):
     async def _send_models(self) -> None:
         models = await self._models.models()
         cards = [view_model(model, await self._fit(model)) for model in models]
-        self._send(models=cards, chosen=self._application.preferences.get().model_id)
+        self._send(models=cards, **self._view_choice())
 
     async def _fit(
         self, model: ModelFile, ctx: int | None = None, gpu_layers: int | None = None
@@ -81,6 +82,10 @@ class ModelPanel(Element, component=COMPONENTS / "model_panel.js"):
             return error
         except GlasshouseError:  # a broken file says so itself
             return None
+
+    def _view_choice(self) -> dict[str, Any]:
+        chosen = self._application.preferences.get()
+        return {"chosen": chosen.model_id, "preferred": {"ctx": chosen.ctx, "gpuLayers": chosen.gpu_layers}}
 
     def _view_memory(self) -> dict[str, Any]:
         memory = self._models.memory()
@@ -96,12 +101,24 @@ class ModelPanel(Element, component=COMPONENTS / "model_panel.js"):
 
     async def _on_load(self, event: GenericEventArguments) -> None:
         model_id = str(event.args["id"])
+        options = event.args["options"]
         self._cancelled = None
         try:
-            await self._models.load(model_id, ctx=event.args["ctx"], gpu_layers=event.args["gpuLayers"])
+            if options is None:
+                await self._models.load(model_id)
+            else:
+                await self._load_with(model_id, ctx=options["ctx"], gpu_layers=options["gpuLayers"])
         except GlasshouseError as error:
             if self._cancelled != model_id:
                 self.run_method("showError", model_id, error.message)
+
+    async def _load_with(self, model_id: str, *, ctx: int | None, gpu_layers: int | None) -> None:
+        """What is left to Glasshouse is forgotten before, what was chosen is remembered once it has worked."""
+        if ctx is None:
+            await self._application.preferences.set(ctx=None)
+        if gpu_layers is None:
+            await self._application.preferences.set(gpu_layers=None)
+        await self._models.load(model_id, ctx=ctx, gpu_layers=gpu_layers)
 
     async def _on_unload(self) -> None:
         model = self._models.status.model
@@ -121,7 +138,10 @@ class ModelPanel(Element, component=COMPONENTS / "model_panel.js"):
             model = await self._application.catalog.find(model_id)
         except GlasshouseError:
             return
-        plan = await self._fit(model, event.args["ctx"], event.args["gpuLayers"])
+        ctx = event.args["ctx"]
+        if ctx is None and self._application.preferences.get().ctx is not None:
+            ctx = DEFAULT_CONTEXT  # "auto" in place of what is remembered
+        plan = await self._fit(model, ctx, event.args["gpuLayers"])
         if plan is None:
             return
         memory = await asyncio.to_thread(self._models.memory)
