@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webui.errors import CannotDelete, GlasshouseError, UnknownModel, UnsupportedModel
+from webui.library.byte_reader import KnownArrays
 from webui.library.find_files import FoundModel, find_models
 from webui.library.gguf import GgufHeader, read_header
 from webui.library.model_names import display_name, unique_ids
@@ -78,19 +79,20 @@ class Catalog:
     def _scan(self) -> list[ModelFile]:
         starter = find_starter() if self._include_starter else None
         found = find_models(self._models_dir, self._extra_dirs, starter)
-        self._headers = {each.path: self._read(each) for each in found}
+        known = KnownArrays()
+        self._headers = {each.path: self._read(each, known) for each in found}
         ids = unique_ids([each.path for each in found])
         models = [
             _describe(each, self._headers[each.path], model_id) for each, model_id in zip(found, ids, strict=True)
         ]
         return sorted(models, key=lambda model: (model.name.casefold(), model.id.casefold()))
 
-    def _read(self, found: FoundModel) -> _CachedHeader:
+    def _read(self, found: FoundModel, known: KnownArrays) -> _CachedHeader:
         cached = self._headers.get(found.path)
         if cached is not None and cached.signature == found.signature:
             return cached
         try:
-            header = read_header(found.path)
+            header = read_header(found.path, known)
         except GlasshouseError as error:
             return _CachedHeader(found.signature, None, str(error))
         except OSError as error:

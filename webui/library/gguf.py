@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from webui.errors import DamagedGguf, UnsupportedModel
+from webui.library.byte_reader import KnownArrays
 from webui.library.ggml_types import FILE_TYPES, GUESSED_FILE_TYPE
 from webui.library.gguf_file import GgufFile, MetadataValue, parse_gguf_file
 from webui.library.split import list_parts
@@ -89,8 +90,9 @@ class GgufHeader:
         return _UNSUPPORTED_ARCHITECTURES.get(self.architecture) or _UNSUPPORTED_KINDS.get(self.kind)
 
 
-def read_header(path: Path) -> GgufHeader:
-    """The header of the model at `path`; for a split model `path` is any part and all parts are needed.
+def read_header(path: Path, known: KnownArrays | None = None) -> GgufHeader:
+    """The header of the model at `path`; for a split model `path` is any part and all parts are needed. Whoever reads
+    many files passes one `known` to all of these calls.
 
     Raises NotGguf, DamagedGguf (tensors that reach beyond the end of the file, a missing part) or UnsupportedModel (a
     GGUF version or tensor type that llama.cpp cannot read), and OSError when a file cannot be opened.
@@ -99,7 +101,7 @@ def read_header(path: Path) -> GgufHeader:
     missing = [number for number, part in enumerate(parts, 1) if not part.is_file()]
     if missing and len(parts) > 1:
         raise DamagedGguf(path.name, f"part {missing[0]} of {len(parts)} is missing")
-    return _describe([parse_gguf_file(part) for part in parts], path.name)
+    return _describe([parse_gguf_file(part, known=known) for part in parts], path.name)
 
 
 def check_part(path: Path, name: str) -> None:

@@ -13,10 +13,9 @@ import stat
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from webui.errors import DamagedGguf, NotGguf, UnsupportedModel, format_bytes
-from webui.library.byte_reader import ByteReader, MalformedBytes
+from webui.library.byte_reader import ByteReader, KnownArrays, MalformedBytes
 from webui.library.ggml_types import TENSOR_TYPES
 
 MAGIC = b"GGUF"
@@ -69,20 +68,21 @@ class GgufFile:
     other_bytes: dict[str, int] = field(default_factory=dict)
 
 
-def parse_gguf_file(path: Path, name: str | None = None) -> GgufFile:
-    """Raises NotGguf, DamagedGguf, UnsupportedModel, or OSError when it cannot be read. `name` is for the messages."""
+def parse_gguf_file(path: Path, name: str | None = None, known: KnownArrays | None = None) -> GgufFile:
+    """Raises NotGguf, DamagedGguf, UnsupportedModel, or OSError when it cannot be read. `name` is for the messages,
+    `known` makes reading many files faster."""
     name = name or path.name
     if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
         raise NotGguf(name)
     with path.open("rb") as file:
         try:
-            return _parse(file, os.fstat(file.fileno()).st_size, name)
+            size = os.fstat(file.fileno()).st_size
+            return _parse(ByteReader(file, size, _MAX_HEADER_BYTES, known), size, name)
         except MalformedBytes as error:
             raise DamagedGguf(name, str(error)) from None
 
 
-def _parse(file: BinaryIO, size: int, name: str) -> GgufFile:
-    reader = ByteReader(file, size, _MAX_HEADER_BYTES)
+def _parse(reader: ByteReader, size: int, name: str) -> GgufFile:
     if size < len(MAGIC) or reader.read(len(MAGIC)) != MAGIC:
         raise NotGguf(name)
     version = _read_version(reader, name)
