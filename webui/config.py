@@ -31,26 +31,36 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GLASSHOUSE_", env_file=".env", extra="ignore", frozen=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen on")
-    port: int = Field(8002, ge=1, le=65535, description="Port to listen on")
-    lan: bool = Field(False, description="Share with the local network: listen on every address, ask others to sign in")
-    open: bool = Field(False, description="Open the page in the default browser")
-    model: str | None = Field(None, description="Model to load at the first message (a name or a path)")
-    ctx: int | None = Field(None, ge=256, description="Context of one conversation in tokens")
-    slots: int = Field(4, ge=1, le=64, description="Answers written side by side")
-    threads: int | None = Field(None, ge=1, description="CPU threads of the engine")
-    gpu_layers: int | None = Field(None, ge=-1, description="Layers on the GPU (-1: all; default: as many as fit)")
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    port: int = Field(default=8002, ge=1, le=65535, description="Port to listen on")
+    lan: bool = Field(
+        default=False, description="Share with the local network: listen on every address, ask others to sign in"
+    )
+    open: bool = Field(default=False, description="Open the page in the default browser")
+    model: str | None = Field(default=None, description="Model to load at the first message (a name or a path)")
+    ctx: int | None = Field(default=None, ge=256, description="Context of one conversation in tokens")
+    slots: int = Field(default=4, ge=1, le=64, description="Answers written side by side")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of the engine")
+    gpu_layers: int | None = Field(
+        default=None, ge=-1, description="Layers on the GPU (-1: all; default: as many as fit)"
+    )
     models_dir: Path = Field(default_factory=_default_models_dir, description="Where models are found and imported to")
-    extra_models_dirs: Annotated[list[Path], NoDecode] = Field([], description="Further folders with models, read only")
+    extra_models_dirs: Annotated[list[Path], NoDecode] = Field(
+        default=[], description="Further folders with models, read only"
+    )
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("glasshouse"), description="Where chats and settings are kept"
     )
     passphrase: str | None = Field(
-        None, min_length=8, description="Passphrase for other machines (default: made at first use)"
+        default=None, min_length=8, description="Passphrase for other machines (default: made at first use)"
     )
-    sign_in: bool = Field(True, description="Ask other machines for the passphrase (off: behind a gate of your own)")
-    allowed_hosts: Annotated[list[str], NoDecode] = Field([], description="Further host names the server answers to")
-    log_level: str = Field("info", description="debug, info, warning or error")
+    sign_in: bool = Field(
+        default=True, description="Ask other machines for the passphrase (off: behind a gate of your own)"
+    )
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        default=[], description="Further host names the server answers to"
+    )
+    log_level: str = Field(default="info", description="debug, info, warning or error")
 
     _lists = field_validator("extra_models_dirs", "allowed_hosts", mode="before")(_split_list)
 

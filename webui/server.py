@@ -10,10 +10,10 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import FrameType
-from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -40,27 +40,13 @@ def create_server(settings: Settings) -> FastAPI:
     from webui.ui import add_pages  # noqa: PLC0415
 
     application = Application(settings)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        try:
-            await application.__aenter__()
-        except GlasshouseError as error:
-            app.state.startup_error = error
-            _uvicorn_log.disabled = True  # the terminal says it in one sentence
-            raise
-        try:
-            yield
-        finally:
-            await application.__aexit__(None, None, None)
-
     app = FastAPI(
         title="Glasshouse",
         version=__version__,
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
+        lifespan=partial(_run_application, application),
     )
     add_routes(app, application)
     add_pages(application)
@@ -78,6 +64,22 @@ def create_server(settings: Settings) -> FastAPI:
     return app
 
 
+@asynccontextmanager
+async def _run_application(application: Application, app: FastAPI) -> AsyncIterator[None]:
+    """The server's lifespan. The terminal finds a new passphrase, or why nothing came of it, in `app.state`."""
+    settings = application.settings
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(application)
+            if settings.sign_in and (settings.is_shared or settings.passphrase):
+                app.state.new_passphrase = await application.access.ensure_passphrase()
+        except GlasshouseError as error:
+            app.state.startup_error = error
+            _uvicorn_log.disabled = True  # the terminal says it in one sentence
+            raise
+        yield
+
+
 def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str | None], None]) -> None:
     """Serve until a signal comes. `listener` is bound; `on_ready` gets the passphrase if one was just made.
 
@@ -85,12 +87,6 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
     """
     _configure_logging(settings.log_level)
     app = create_server(settings)
-    application = cast("Application", app.state.application)
-
-    async def announce() -> None:
-        asks_others = settings.is_shared and settings.sign_in
-        on_ready(await application.access.ensure_passphrase() if asks_others else None)
-
     config = uvicorn.Config(
         app,
         ws="websockets-sansio",
@@ -99,7 +95,7 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, app.state.stopping, announce)
+    server = _Server(config, app.state.stopping, lambda: on_ready(getattr(app.state, "new_passphrase", None)))
     try:
         server.run(sockets=[listener])
     except SystemExit:
@@ -111,16 +107,14 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
 class _Server(uvicorn.Server):
     """Announces itself once it answers, tells streams when it begins to stop, and does not raise the signal again."""
 
-    def __init__(
-        self, config: uvicorn.Config, stopping: asyncio.Event, on_started: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event, on_started: Callable[[], None]) -> None:
         super().__init__(config)
         self._stopping = stopping
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        await self._on_started()
+        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()

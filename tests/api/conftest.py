@@ -22,12 +22,9 @@ PASSPHRASE = "correct horse battery"
 
 @pytest.fixture
 async def application(tmp_path: Path) -> AsyncIterator[Application]:
-    settings = Settings(
-        data_dir=tmp_path / "data", models_dir=tmp_path / "models", lan=True, passphrase=PASSPHRASE, _env_file=None
-    )
+    settings = Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models", lan=True, passphrase=PASSPHRASE)
     settings.models_dir.mkdir()
     async with Application(settings, engine_factory=FakeEngine) as opened:
-        await opened.access.ensure_passphrase()
         yield opened
 
 
@@ -46,7 +43,8 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def stranger(app: FastAPI, application: Application) -> AsyncIterator[httpx.AsyncClient]:
+    await application.access.ensure_passphrase()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.168.1.77", 50000))
     async with httpx.AsyncClient(transport=transport, base_url="http://192.168.1.5:8002") as session:
         yield session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
@@ -87,7 +87,7 @@ async def test_a_body_without_end_is_refused(client: httpx.AsyncClient) -> None:
     announced = await client.post("/v1/chat/completions", content=b" " * (17 * 1024 * 1024))
     assert (announced.status_code, announced.json()["error"]["code"]) == (413, "message_too_large")
 
-    async def drip():  # type: ignore[no-untyped-def]
+    async def drip() -> AsyncIterator[bytes]:
         for _ in range(18):
             yield b" " * (1024 * 1024)
 

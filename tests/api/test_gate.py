@@ -37,11 +37,11 @@ async def show_owner(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def gate(app: ASGIApp = show_owner, **settings: Any) -> Gate:
-    return Gate(app, Settings(_env_file=None, **settings), OneKey)
+    return Gate(app, Settings(**settings), OneKey)
 
 
 async def ask(
-    path: str = "/", *, address: str = OTHER, method: str = "GET", gate: Gate | None = None, **headers: str
+    path: str = "/", *, address: str = OTHER, method: str = "GET", gate: Gate | None = None, **headers: Any
 ) -> httpx.Response:
     """One request through the gate. `x_api_key="…"` becomes the header x-api-key."""
     transport = httpx.ASGITransport(gate or globals()["gate"](), client=(address, 50000))
@@ -126,7 +126,7 @@ async def test_a_signed_in_browser_passes_under_a_name_that_hides_its_token() ->
     assert "a session" not in response.text
 
 
-@pytest.mark.parametrize("cookie", [f"{SESSION_COOKIE}=old", f"{SESSION_COOKIE}", "nonsense;;=;", "a b=\"c"])
+@pytest.mark.parametrize("cookie", [f"{SESSION_COOKIE}=old", f"{SESSION_COOKIE}", "nonsense;;=;", 'a b="c'])
 async def test_a_cookie_that_is_not_a_session_does_not(cookie: str) -> None:
     assert (await ask("/v1/models", cookie=cookie)).status_code == 401
 

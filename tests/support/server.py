@@ -93,7 +93,7 @@ class RunningServer:
         return self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
 
     def start(self, deadline_seconds: float = 60.0) -> Self:
-        """Start and wait until `/health` answers. Raises ServerFailed with the log."""
+        """Start and wait until `/health` answers and the terminal says so. Raises ServerFailed with the log."""
         self.models_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "webui", "serve", "--port", str(self.port)]
         command += ["--data-dir", str(self.data_dir), "--models-dir", str(self.models_dir), *self._args]
@@ -124,9 +124,10 @@ class RunningServer:
 
     def _is_healthy(self) -> bool:
         try:
-            return httpx.get(f"{self.base_url}/health", timeout=2, trust_env=False).is_success
+            answer = httpx.get(f"{self.base_url}/health", timeout=2, trust_env=False)
         except httpx.TransportError:
             return False
+        return answer.is_success and "is running" in self.log
 
     def __enter__(self) -> Self:
         return self.start()

@@ -37,8 +37,12 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.TransferError: 400,
     errors.DiskFull: 507,
     errors.FileExists: 409,
+    errors.ImportUnderWay: 409,
+    errors.ImportTakenOver: 409,
     errors.UnknownUpload: 404,
     errors.OffsetMismatch: 409,
+    errors.UploadTooLong: 413,
+    errors.WriteFailed: 500,
     errors.StoreError: 404,
     errors.AlreadyAnswering: 409,
     errors.AccessError: 401,
@@ -66,6 +70,14 @@ class UnsupportedParameter(ParameterError):
     """A parameter that would change the answer and that Glasshouse does not know yet: said, never ignored."""
 
     code = "unsupported_parameter"
+
+
+class ServerStopping(errors.EngineError):
+    code = "server_stopping"
+
+    def __init__(self) -> None:
+        super().__init__("Glasshouse was stopped while it was answering. Ask again when it is back.")
+        self.details = {}
 
 
 class ClientGone(Exception):

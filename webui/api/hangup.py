@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-from webui.api.errors import ClientGone
-from webui.errors import EngineStopped
+from webui.api.errors import ClientGone, ServerStopping
 
 T = TypeVar("T")
 
@@ -24,7 +23,7 @@ async def _wait_for_hangup(receive: Receive) -> None:
 
 
 async def run_while_connected(receive: Receive, stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`. Cancels it and raises ClientGone when the client leaves, EngineStopped at shutdown.
+    """The result of `work`. Cancels it and raises ClientGone when the client leaves, ServerStopping at shutdown.
 
     The request's body must have been read: what is still received counts as the watcher's.
     """
@@ -34,7 +33,7 @@ async def run_while_connected(receive: Receive, stopping: asyncio.Event, work: C
         await asyncio.wait([task, *watchers], return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise ClientGone if watchers[0].done() else EngineStopped
+        raise ClientGone if watchers[0].done() else ServerStopping
     finally:
         for one in (task, *watchers):
             one.cancel()

@@ -73,13 +73,15 @@ class PageNonce:
             else:
                 body.extend(message.get("body", b""))
                 if not message.get("more_body", False):
+                    marked = _with_nonce(start, bytes(body))
                     await send(start)
-                    await send({"type": "http.response.body", "body": _with_nonce(start, bytes(body))})
+                    await send({"type": "http.response.body", "body": marked})
 
         await self._app(scope, receive, send_with_nonce)
 
 
 def _with_nonce(start: Message, body: bytes) -> bytes:
+    """The page with a nonce in every script tag; the headers in `start` are made to fit."""
     nonce = secrets.token_urlsafe(16)
     marked = body.replace(b"<script", f'<script nonce="{nonce}"'.encode())
     headers = MutableHeaders(scope=start)

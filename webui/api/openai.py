@@ -16,13 +16,13 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from webui.api.dependencies import App, Owner, get_stopping
-from webui.api.errors import describe
+from webui.api.errors import ServerStopping, describe
 from webui.api.hangup import run_while_connected
 from webui.api.openai_reply import Completion
 from webui.api.openai_request import ChatRequest
 from webui.api.sse import DONE, EventStream, comment, frame
 from webui.core.application import Application
-from webui.errors import EngineStopped, GlasshouseError, UnknownModel
+from webui.errors import GlasshouseError, UnknownModel
 from webui.types import Finished, GenerationEvent, ModelFile, Priority, PromptProgress, Queued
 
 PATH = "/v1/chat/completions"
@@ -88,7 +88,7 @@ async def create_chat_completion(body: ChatRequest, request: Request, applicatio
         return JSONResponse(reply)
     first = await run_while_connected(request.receive, stopping, anext(events))
     frames = _frames(_completion(application), first, events, include_usage=body.wants_usage)
-    return EventStream(frames, stopping, farewell=frame(describe(EngineStopped(), PATH)))
+    return EventStream(frames, stopping, farewell=frame(describe(ServerStopping(), PATH)))
 
 
 async def _answer(application: Application, events: Events) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from webui.api.errors import ClientGone
+from webui.api.errors import ClientGone, ServerStopping
 from webui.api.hangup import run_while_connected
-from webui.errors import EngineStopped
 
 DONE = b"data: [DONE]\n\n"
 
@@ -51,7 +50,7 @@ class EventStream(Response):
             await run_while_connected(receive, self._stopping, self._write(send))
         except (ClientGone, OSError):
             return
-        except EngineStopped:
+        except ServerStopping:
             last = self._farewell
         await send({"type": "http.response.body", "body": last, "more_body": False})
 

@@ -15,5 +15,5 @@ class VersionedStaticFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         is_versioned = "v" in parse_qs(scope["query_string"].decode("latin-1"))
-        response.headers["Cache-Control"] = _FOREVER if is_versioned and response.status_code < 400 else "no-cache"
+        response.headers["Cache-Control"] = _FOREVER if is_versioned else "no-cache"
         return response

@@ -1,0 +1,210 @@
+"""The API of a real server with the starter model, asked by the official client and by clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.conftest import ServerStarter
+from tests.support.server import RunningServer, clean_environment, find_free_port, find_lan_address
+
+STARTER = "SmolLM2-135M-Instruct.Q4_1"
+BIRDS: Any = [{"role": "user", "content": "Name three birds."}]
+STORY: Any = [{"role": "user", "content": "Tell a very long story about a lighthouse."}]
+
+
+@pytest.fixture
+async def client(server: RunningServer) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=f"{server.base_url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+async def status(server: RunningServer) -> dict[str, Any]:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return dict((await client.get(f"{server.base_url}/status")).json())
+
+
+async def wait_until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 10.0) -> float:
+    """Seconds until the condition held; fails after the deadline."""
+    start = time.monotonic()
+    while not await condition():
+        assert time.monotonic() - start < seconds, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.02)
+    return time.monotonic() - start
+
+
+async def is_idle(server: RunningServer) -> bool:
+    return bool((await status(server))["queue"]["num_running"] == 0)
+
+
+async def test_the_official_client_gets_a_whole_answer(client: openai.AsyncOpenAI) -> None:
+    reply = await client.chat.completions.create(model=STARTER, messages=BIRDS, max_completion_tokens=12, temperature=0)
+    assert reply.model == STARTER
+    assert reply.choices[0].message.content
+    assert reply.choices[0].finish_reason == "length"
+    assert reply.usage is not None
+    assert (reply.usage.completion_tokens, reply.usage.prompt_tokens > 5) == (12, True)
+
+
+async def test_the_official_client_streams_the_same_answer(client: openai.AsyncOpenAI) -> None:
+    options: Any = {"model": "default", "messages": BIRDS, "max_completion_tokens": 12, "temperature": 0}
+    whole = (await client.chat.completions.create(**options)).choices[0].message.content
+    stream = await client.chat.completions.create(**options, stream=True, stream_options={"include_usage": True})
+    chunks = [chunk async for chunk in stream]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == 12
+    assert sum(bool(chunk.choices and chunk.choices[0].delta.content) for chunk in chunks) > 3, "it came in one lump"
+
+
+async def test_errors_become_the_clients_own_exceptions(client: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as missing:
+        await client.chat.completions.create(model="gpt-9", messages=BIRDS)
+    assert missing.value.code == "model_not_found"
+
+    with pytest.raises(openai.BadRequestError) as too_long:
+        await client.chat.completions.create(
+            model="default", messages=[{"role": "user", "content": "word " * 40_000}], stream=True
+        )
+    assert too_long.value.code == "context_length_exceeded"
+    assert "8,192" in too_long.value.message
+
+    with pytest.raises(openai.BadRequestError, match="not supported yet"):
+        await client.chat.completions.create(model="default", messages=BIRDS, response_format={"type": "json_object"})
+
+
+async def test_the_official_client_lists_models(client: openai.AsyncOpenAI) -> None:
+    assert STARTER in [model.id async for model in client.models.list()]
+
+
+async def test_several_people_are_answered_side_by_side(client: openai.AsyncOpenAI, server: RunningServer) -> None:
+    async def read(started: asyncio.Event, others: list[asyncio.Event]) -> str:
+        """One stream that ends only after every other one has begun."""
+        stream = await client.chat.completions.create(model="default", messages=STORY, max_tokens=12, stream=True)
+        text = ""
+        async for chunk in stream:
+            text += chunk.choices[0].delta.content or ""
+            if text:
+                started.set()
+        assert all(other.is_set() for other in others), "the answers came one after the other"
+        return text
+
+    events = [asyncio.Event() for _ in range(3)]
+    assert all(await asyncio.wait_for(asyncio.gather(*(read(event, events) for event in events)), 60))
+
+
+async def read_until_first_word(lines: AsyncIterator[str]) -> None:
+    async for line in lines:
+        if '"content":"' in line and '"content":""' not in line:
+            return
+
+
+async def test_a_stream_stops_when_its_client_hangs_up(server: RunningServer) -> None:
+    async with (
+        httpx.AsyncClient(base_url=server.base_url, trust_env=False, timeout=60) as client,
+        client.stream("POST", "/v1/chat/completions", json={"messages": STORY, "stream": True}) as response,
+    ):
+        await read_until_first_word(response.aiter_lines())
+    await wait_until(lambda: is_idle(server), "the engine stops after the hang-up", 5)
+
+
+async def test_a_request_that_is_not_streamed_stops_too(server: RunningServer) -> None:
+    body = json.dumps({"messages": STORY}).encode()
+    host = f"127.0.0.1:{server.port}"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(head.encode() + body)
+    await writer.drain()
+
+    async def is_running() -> bool:
+        return not await is_idle(server)
+
+    await wait_until(is_running, "the answer begins")
+    writer.close()
+    await writer.wait_closed()
+    await wait_until(lambda: is_idle(server), "the engine stops after the hang-up", 5)
+
+
+async def test_a_model_loads_and_unloads_over_http(start_server: ServerStarter) -> None:
+    server = start_server()
+    async with httpx.AsyncClient(base_url=server.base_url, trust_env=False, timeout=60) as client:
+        loaded = (await client.post("/load_model", json={"model": STARTER, "ctx": 512})).json()
+        assert (loaded["state"], loaded["model"]["context_tokens"]) == ("ready", 512)
+        assert loaded["ram"]["engine_bytes"] > 50_000_000
+        unloaded = (await client.post("/unload_model")).json()
+        assert (unloaded["state"], unloaded["ram"]["engine_bytes"]) == ("stopped", 0)
+
+
+async def test_the_server_stops_at_once_with_a_stream_open(start_server: ServerStarter) -> None:
+    server = start_server()
+    async with (
+        httpx.AsyncClient(base_url=server.base_url, trust_env=False, timeout=60) as client,
+        client.stream("POST", "/v1/chat/completions", json={"messages": STORY, "stream": True}) as response,
+    ):
+        lines = response.aiter_lines()
+        await read_until_first_word(lines)
+        begun = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        rest = [line async for line in lines if line.startswith("data: ")]
+    assert await asyncio.to_thread(server.process.wait, 10) == 0
+    assert time.monotonic() - begun < 5
+    assert json.loads(rest[-1].removeprefix("data: "))["error"]["code"] == "server_stopping"
+    assert "Traceback" not in server.log
+
+
+def test_a_port_in_use_is_said_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "webui", "serve", "--port", str(port)],
+            check=False, env=clean_environment(), capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"glasshouse: Port {port} is already in use")
+    assert len(done.stderr.splitlines()) == 1
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_idle_server_stops_at_once(start_server: ServerStarter, how: signal.Signals) -> None:
+    server = start_server()
+    begun = time.monotonic()
+    assert server.stop(how) == 0
+    assert time.monotonic() - begun < 3
+    assert "Traceback" not in server.log
+
+
+async def test_other_machines_sign_in_and_this_one_does_not(start_server: ServerStarter) -> None:
+    address = find_lan_address()
+    assert address is not None, "this test needs a network interface besides loopback"
+    server = start_server(lan=True, port=find_free_port("0.0.0.0"))
+    [line] = [line for line in server.log.splitlines() if "Passphrase" in line]
+    passphrase = line.split()[-1]
+    assert f"http://{address}:{server.port}" in server.log
+
+    async with httpx.AsyncClient(base_url=f"http://{address}:{server.port}", trust_env=False) as client:
+        assert (await client.get("/status")).status_code == 401
+        sent = await client.get("/", headers={"accept": "text/html"})
+        assert (sent.status_code, sent.headers["location"]) == (303, "/signin?next=%2F")
+        assert (await client.get("/status", headers={"x-api-key": passphrase})).status_code == 200
+        assert (await client.get("/status", headers={"x-api-key": "wrong"})).status_code == 401
+        assert (await client.post("/api/session", json={"passphrase": passphrase})).status_code == 201
+        assert (await client.get("/status")).status_code == 200
+        assert (await client.get("/", headers={"host": "evil.example"})).status_code == 421
+    async with httpx.AsyncClient(base_url=server.base_url, trust_env=False) as client:
+        assert (await client.get("/status")).status_code == 200
+    assert passphrase not in server.log.replace(line, ""), "the passphrase is shown once"
