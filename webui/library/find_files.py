@@ -39,11 +39,15 @@ class _FoundFile:
 
 
 def find_models(models_dir: Path, extra_dirs: Sequence[Path], starter: Path | None) -> list[FoundModel]:
-    """In the order of precedence: the models folder, further folders, the starter."""
+    """In the order of precedence: the models folder, further folders (or single files), the starter."""
     files = _Walk()
     files.add_folder(models_dir, "local")
-    for folder in extra_dirs:
-        files.add_folder(folder, "folder")
+    for extra in extra_dirs:
+        if extra.is_file():
+            for part in list_parts(extra):
+                files.add_file(part, "folder")
+        else:
+            files.add_folder(extra, "folder")
     if starter is not None:
         files.add_file(starter, "starter")
     return _group(files.found)

@@ -1,0 +1,166 @@
+"""Plans for machines that this one is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from webui.errors import ModelTooBig
+from webui.library.catalog import find_starter
+from webui.library.gguf import GgufHeader, read_header
+from webui.library.memory_fit import FitPlan, plan_fit
+from webui.types import Gpu, Memory
+
+GIB = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def starter() -> GgufHeader:
+    path = find_starter()
+    assert path is not None
+    return read_header(path)
+
+
+@pytest.fixture(scope="module")
+def eight_billion(starter: GgufHeader) -> GgufHeader:
+    """The numbers of Llama 3.1 8B in Q4_K_M."""
+    return replace(
+        starter,
+        tensor_bytes=4_900_000_000,
+        context_train=131_072,
+        num_layers=32,
+        num_heads=32,
+        num_kv_heads=(8,) * 32,
+        key_length=128,
+        value_length=128,
+        embedding_length=4096,
+        feed_forward_length=14_336,
+        vocab_size=128_256,
+        layer_bytes=(130_000_000,) * 32,
+        input_bytes=300_000_000,
+        output_bytes=440_000_000,
+        has_output=True,
+    )
+
+
+def _machine(ram_free: float, vram_free: tuple[float, ...] = ()) -> Memory:
+    gpus = tuple(Gpu(name="GPU", total_bytes=int(free * GIB) + GIB, free_bytes=int(free * GIB)) for free in vram_free)
+    return Memory(ram_total=int(ram_free * GIB) + GIB, ram_free=int(ram_free * GIB), gpus=gpus)
+
+
+def _plan(
+    header: GgufHeader, memory: Memory, *, ctx: int | None = None, slots: int = 4, gpu_layers: int | None = None
+) -> FitPlan:
+    return plan_fit(
+        header, "Model", memory, ctx=ctx, slots=slots, threads=None, gpu_layers=gpu_layers, can_offload=True
+    )
+
+
+def test_a_small_model_gets_a_whole_context_in_every_slot(starter: GgufHeader) -> None:
+    options = _plan(starter, _machine(24)).options
+    assert (options.context_tokens, options.kv_tokens, options.num_slots) == (8192, 4 * 8192, 4)
+    assert options.gpu_layers == 0
+
+
+def test_kv_takes_at_most_a_quarter_of_the_free_memory(eight_billion: GgufHeader) -> None:
+    plan = _plan(eight_billion, _machine(12))
+    assert plan.options.context_tokens == 8192
+    assert 8192 < plan.options.kv_tokens < 4 * 8192
+    assert plan.kv_bytes <= 12 * GIB / 4
+    assert plan.options.kv_tokens % 256 == 0
+
+
+def test_kv_leaves_room_for_the_weights(eight_billion: GgufHeader) -> None:
+    plan = _plan(eight_billion, _machine(6.5))
+    assert plan.options.kv_tokens >= plan.options.context_tokens
+    assert plan.ram_needed <= 6.5 * GIB
+
+
+def test_the_default_context_never_exceeds_the_trained_one(starter: GgufHeader) -> None:
+    assert _plan(replace(starter, context_train=2048), _machine(24)).options.context_tokens == 2048
+    assert _plan(starter, _machine(24), ctx=100_000).options.context_tokens == 8192
+
+
+def test_the_default_context_shrinks_before_a_model_is_refused(eight_billion: GgufHeader) -> None:
+    plan = _plan(eight_billion, _machine(5.7))
+    assert 2048 <= plan.options.context_tokens < 8192
+
+
+def test_a_context_that_was_asked_for_is_kept_or_refused(eight_billion: GgufHeader) -> None:
+    assert _plan(eight_billion, _machine(24), ctx=65_536).options.context_tokens == 65_536
+    with pytest.raises(ModelTooBig):
+        _plan(eight_billion, _machine(8), ctx=65_536)
+
+
+def test_too_big_names_both_numbers(eight_billion: GgufHeader) -> None:
+    with pytest.raises(ModelTooBig, match=r"needs 5\.\d GB, and 2\.\d GB are free") as caught:
+        _plan(eight_billion, _machine(2.5))
+    assert int(str(caught.value.details["needed_bytes"])) > int(str(caught.value.details["free_bytes"]))
+
+
+def test_a_large_gpu_takes_every_layer_and_frees_the_ram(eight_billion: GgufHeader) -> None:
+    plan = _plan(eight_billion, _machine(4, (24,)))
+    assert plan.options.gpu_layers == -1
+    assert plan.options.kv_tokens == 4 * 8192
+    assert plan.weights_bytes < plan.vram_needed <= 24 * GIB
+    assert plan.ram_needed < 2 * GIB
+
+
+def test_a_small_gpu_takes_as_many_layers_as_fit(eight_billion: GgufHeader) -> None:
+    layers = [_plan(eight_billion, _machine(16, (vram,))).options.gpu_layers for vram in (1, 2, 3, 4, 5)]
+    assert layers == sorted(layers)
+    assert layers[0] < layers[-1] < 33
+    assert _plan(eight_billion, _machine(16, (0.5,))).options.gpu_layers == 0
+
+
+@pytest.mark.parametrize("vram", [(4.0,), (6.0,), (3.0, 3.0)])
+def test_a_plan_stays_below_the_free_vram(eight_billion: GgufHeader, vram: tuple[float, ...]) -> None:
+    plan = _plan(eight_billion, _machine(16, vram))
+    assert plan.options.gpu_layers > 0
+    assert plan.vram_needed < sum(vram) * GIB
+
+
+def test_layers_that_were_asked_for_are_kept_or_refused(eight_billion: GgufHeader) -> None:
+    assert _plan(eight_billion, _machine(16, (8,)), gpu_layers=10).options.gpu_layers == 10
+    assert _plan(eight_billion, _machine(16, (8,)), gpu_layers=0).options.gpu_layers == 0
+    with pytest.raises(ModelTooBig):
+        _plan(eight_billion, _machine(16, (3,)), gpu_layers=-1)
+
+
+def test_an_engine_without_gpu_support_plans_for_ram(eight_billion: GgufHeader) -> None:
+    plan = plan_fit(
+        eight_billion,
+        "Model",
+        _machine(16, (24,)),
+        ctx=None,
+        slots=1,
+        threads=3,
+        gpu_layers=None,
+        can_offload=False,
+    )
+    assert (plan.options.gpu_layers, plan.vram_needed, plan.options.threads) == (0, 0, 3)
+    assert plan.ram_needed > plan.weights_bytes
+
+
+def test_layers_for_a_gpu_that_nvml_does_not_see_are_passed_on(eight_billion: GgufHeader) -> None:
+    plan = _plan(eight_billion, _machine(16), gpu_layers=20)
+    assert plan.options.gpu_layers == 20
+    assert plan.ram_needed > plan.weights_bytes
+
+
+def test_sliding_windows_and_recurrent_layers_take_less_kv(eight_billion: GgufHeader) -> None:
+    full = _plan(eight_billion, _machine(64), slots=1).kv_bytes
+    windows = replace(eight_billion, sliding_window=1024, swa_layers=(True, False) * 16)
+    hybrid = replace(eight_billion, num_kv_heads=(0, 8) * 16, recurrent_state_length=16 * 8192)
+    assert full == 8192 * 32 * 8 * 256 * 2
+    assert _plan(windows, _machine(64), slots=1).kv_bytes == full // 2 + 1536 * 16 * 8 * 256 * 2
+    assert full // 2 < _plan(hybrid, _machine(64), slots=1).kv_bytes < full * 0.6
+
+
+def test_a_file_that_tells_nothing_still_gets_a_plan(starter: GgufHeader, tmp_path: Path) -> None:
+    silent = replace(starter, context_train=0, num_layers=0, num_kv_heads=(), layer_bytes=(), vocab_size=0)
+    options = _plan(silent, _machine(8)).options
+    assert options.context_tokens == 8192
+    assert options.kv_tokens >= 8192
