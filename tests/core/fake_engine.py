@@ -130,6 +130,7 @@ class FakeEngine:
         self.report_load = on_engine_load
         self._engines = engines
         self._on_exit = on_exit
+        self._error: GlasshouseError | None = None
 
     async def start(self, model: ModelFile, options: EngineOptions) -> EngineInfo:
         self.model = model
@@ -147,8 +148,8 @@ class FakeEngine:
     async def generate(
         self, messages: Sequence[Message], sampling: SamplingParams, *, owner: str, priority: Priority
     ) -> AsyncGenerator[GenerationEvent, None]:
-        if not self.is_running:
-            raise EngineStopped
+        if self._error is not None:
+            raise self._error
         answer = FakeAnswer(messages, sampling, owner, priority)
         self.answers.append(answer)
         self._engines.asked.put_nowait(answer)
@@ -161,7 +162,7 @@ class FakeEngine:
             self.answers.remove(answer)
 
     async def stop(self) -> None:
-        await asyncio.sleep(0)
+        await self._engines.may_stop.wait()
         if self.is_running:
             self._end(EngineStopped())
             self._on_exit(None)
@@ -173,6 +174,7 @@ class FakeEngine:
         self._on_exit(error)
 
     def _end(self, error: GlasshouseError) -> None:
+        self._error = error
         self.is_running = False
         self.memory_bytes = 0
         for answer in self.answers:
@@ -187,6 +189,8 @@ class FakeEngines:
         self.failures: dict[str, GlasshouseError] = {}  #: model id → what its load raises
         self.may_load = asyncio.Event()  #: clear it to hold loads
         self.may_load.set()
+        self.may_stop = asyncio.Event()  #: clear it to hold stops
+        self.may_stop.set()
         self.asked: asyncio.Queue[FakeAnswer] = asyncio.Queue()
         self.most_at_once = 0
 

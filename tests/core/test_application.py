@@ -115,6 +115,23 @@ async def test_an_imported_model_is_in_the_catalog_at_once_and_everybody_hears_o
         assert (await application.catalog.find("Mine.gguf")).source == "local"
 
 
+async def test_a_model_may_be_named_by_its_path_wherever_it_lies(
+    settings: Settings, engines: FakeEngines, tmp_path: Path
+) -> None:
+    starter = find_starter()
+    assert starter is not None
+    (tmp_path / "downloads").mkdir()
+    path = tmp_path / "downloads" / "Mine.gguf"
+    path.symlink_to(starter)
+    (tmp_path / "downloads" / "Other.gguf").write_bytes(b"not asked for")
+    named = settings.model_copy(update={"model": str(path)})
+    async with Application(named, engine_factory=engines) as application:
+        await application.models.ensure_loaded()
+        assert application.models.status.model is not None
+        assert application.models.status.model.path == path
+        assert not any(model.path.name == "Other.gguf" for model in await application.models.models())
+
+
 async def test_further_folders_are_looked_into_now_and_after_a_restart(
     settings: Settings, engines: FakeEngines, tmp_path: Path
 ) -> None:

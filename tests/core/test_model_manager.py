@@ -15,6 +15,7 @@ from webui.errors import (
     EngineDied,
     EngineStopped,
     LoadFailed,
+    ModelLoadError,
     ModelTooBig,
     NoModel,
     OutOfMemory,
@@ -315,6 +316,42 @@ async def test_a_choice_hurries_a_load_that_was_waiting_for_answers_to_end(
     assert engines.started == ["small", "large"]
 
 
+async def test_a_choice_while_the_old_engine_is_still_stopping_waits_until_it_is_gone(
+    models: ModelManager, engines: FakeEngines
+) -> None:
+    await models.load("small")
+    engines.may_stop.clear()
+    first = asyncio.create_task(models.load("large"))
+    await until(lambda: models.status.state == "stopping")
+    second = asyncio.create_task(models.load("starter"))
+    with pytest.raises(LoadFailed):
+        await first
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert engines.started == ["small"]
+    engines.may_stop.set()
+    await second
+    assert engines.started == ["small", "starter"]
+    assert engines.most_at_once == 1
+
+
+async def test_a_choice_that_fails_after_another_was_given_up_brings_back_what_ran_before_both(
+    models: ModelManager, engines: FakeEngines
+) -> None:
+    await models.load("small")
+    engines.may_load.clear()
+    first = asyncio.create_task(models.load("large"))
+    await until(lambda: len(engines.made) == 2)
+    engines.failures["starter"] = OutOfMemory("starter")
+    second = asyncio.create_task(models.load("starter"))
+    engines.may_load.set()
+    for load in (first, second):
+        with pytest.raises(ModelLoadError):
+            await load
+    assert models.status.state == "ready"
+    assert models.status.model == model_file("small")
+
+
 # --- an engine that dies -------------------------------------------------------------------------------------------
 
 
@@ -343,6 +380,20 @@ async def test_a_crashing_model_is_only_started_when_somebody_asks(models: Model
             await asyncio.sleep(0)
         assert len(engines.made) == round_number
         await models.ensure_loaded()
+
+
+async def test_a_model_that_dies_as_soon_as_it_is_loaded_is_not_loaded_over_and_over(
+    models: ModelManager, engines: FakeEngines
+) -> None:
+    def die(status: ModelStatus) -> None:
+        if status.state == "ready":
+            engines.newest.die()
+
+    models.changed.subscribe(die)
+    for round_number in (1, 2):
+        with pytest.raises(EngineDied):
+            await ask(models)
+        assert len(engines.made) == round_number
 
 
 async def test_what_a_former_engine_says_late_is_not_listened_to(models: ModelManager, engines: FakeEngines) -> None:

@@ -111,6 +111,14 @@ async def test_a_saved_message_comes_back_whole(store: ConversationStore) -> Non
     assert await store.path(conversation.id) == (complete,)
 
 
+async def test_damaged_settings_of_one_chat_do_not_close_it(store: ConversationStore, database: Database) -> None:
+    conversation = await store.create(title="Bread")
+    async with database.transaction() as connection:
+        await connection.execute('UPDATE conversations SET sampling = \'{"temperature": "hot"}\'')
+    (listed,) = await store.list()
+    assert (listed.id, listed.sampling) == (conversation.id, None)
+
+
 async def test_what_does_not_exist_is_said(store: ConversationStore) -> None:
     conversation = await store.create()
     with pytest.raises(UnknownConversation):

@@ -20,6 +20,8 @@ async def test_a_new_database_is_private_up_to_date_and_durable(tmp_path: Path) 
     database = await Database.open(path)
     try:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
         for pragma, expected in (
             ("user_version", len(MIGRATIONS)),
             ("journal_mode", "wal"),
@@ -117,6 +119,16 @@ async def test_a_cancelled_transaction_leaves_nothing_and_the_next_one_works(dat
     async with database.transaction() as connection:
         await connection.execute("INSERT INTO preferences VALUES ('b', '2')")
     assert [row[0] for row in await database.fetch_all("SELECT key FROM preferences")] == ["b"]
+
+
+async def test_a_read_never_sees_half_of_a_transaction(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute("INSERT INTO preferences VALUES ('a', '1')")
+        reading = asyncio.create_task(database.fetch_all("SELECT key FROM preferences"))
+        await asyncio.sleep(0)
+        await connection.execute("INSERT INTO preferences VALUES ('b', '2')")
+        assert not reading.done()
+    assert [row[0] for row in await reading] == ["a", "b"]
 
 
 async def test_many_writers_at_once_do_not_mix(database: Database) -> None:

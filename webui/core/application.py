@@ -66,8 +66,12 @@ class Application:
         self.models.use_catalog(self.catalog)
 
     def _create_catalog(self) -> Catalog:
+        """Where to look for models; a file that `--model` names by its path is one of them, wherever it lies."""
+        settings = self.settings
+        named = [Path(settings.model).expanduser()] if settings.model else []
         chosen = map(Path, self.preferences.get().extra_dirs)
-        return Catalog(self.settings.models_dir, [*self.settings.extra_models_dirs, *chosen])
+        extra = [path for path in named if path.is_file()] + [*settings.extra_models_dirs, *chosen]
+        return Catalog(settings.models_dir, extra)
 
     async def _open(self, closing: AsyncExitStack) -> None:
         settings = self.settings

@@ -99,7 +99,7 @@ class EngineSupervisor:
     async def _discard(self) -> None:
         engine = self._forget()
         if engine is not None:
-            await engine.stop()
+            await self._tasks.finish(engine.stop())  # a cancelled swap must not leave an engine that is still there
 
     def _forget(self) -> Engine | None:
         engine, self.engine = self.engine, None

@@ -185,7 +185,10 @@ class ModelManager:
                 if wanted is None or wanted.id == load.target.model.id:
                     raise
                 continue
-            if (wanted is None or wanted.id == load.target.model.id) and engine is self._supervisor.engine:
+            if wanted is not None and wanted.id != load.target.model.id:
+                continue
+            # One that died at once is handed out too, and says so: loading it again and again would help nobody.
+            if engine is self._supervisor.engine or self.status.state == "failed":
                 return engine
 
     async def close(self) -> None:

@@ -32,6 +32,16 @@ class OwnedTasks:
         """Run it to its end even when the caller is cancelled, and give the caller its result or error."""
         return await asyncio.shield(self._keep(coroutine))
 
+    async def finish(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Like `run`, but a caller that is cancelled meanwhile stays until it has ended: what comes next may rely on
+        that."""
+        task = self._keep(coroutine)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            raise
+
     async def drain(self, timeout_seconds: float) -> None:
         """Wait until all of them, and those that they start, have ended by themselves, but not for longer than this."""
         deadline = asyncio.get_running_loop().time() + timeout_seconds

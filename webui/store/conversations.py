@@ -7,9 +7,10 @@ It knows rows; it does not know who writes a reply, or that one is running (`is_
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -18,6 +19,10 @@ from msgspec import UNSET, UnsetType
 from webui.errors import UnknownConversation, UnknownMessage
 from webui.store.database import Database
 from webui.types import ChatMessage, Conversation, SamplingParams, Timings, Usage
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_log = logging.getLogger(__name__)
 
 INTERRUPTED = "Glasshouse was stopped while this was being written. What was written is kept."
 
@@ -163,6 +168,17 @@ def _to_json(value: msgspec.Struct | None) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
 
 
+def _from_json(text: str | None, kind: type[T]) -> T | None:
+    """What cannot be read (any more) counts as not set: one damaged value must not close a conversation."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        _log.warning("Stored %s are damaged: %s", kind.__name__, error)
+        return None
+
+
 def _conversation(row: sqlite3.Row) -> Conversation:
     identifier, title, created_at, updated_at, system_prompt, sampling = row
     return Conversation(
@@ -171,7 +187,7 @@ def _conversation(row: sqlite3.Row) -> Conversation:
         created_at=created_at,
         updated_at=updated_at,
         system_prompt=system_prompt,
-        sampling=msgspec.json.decode(sampling, type=SamplingParams) if sampling else None,
+        sampling=_from_json(sampling, SamplingParams),
     )
 
 
@@ -185,7 +201,6 @@ def _message_row(message: ChatMessage) -> dict[str, Any]:
 
 def _message(row: sqlite3.Row) -> ChatMessage:
     values = dict(zip(_MESSAGE.split(", "), row, strict=True))
-    for name, kind in (("usage", Usage), ("timings", Timings)):
-        if values[name]:
-            values[name] = msgspec.json.decode(values[name], type=kind)
+    values["usage"] = _from_json(values["usage"], Usage)
+    values["timings"] = _from_json(values["timings"], Timings)
     return ChatMessage(**values)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,13 @@ class Database:
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
-        self._writing = asyncio.Lock()
+        self._lock = asyncio.Lock()  # one connection: a read between two writes of a transaction would see half of it
 
     @classmethod
     async def open(cls, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> Database:
         """Open `path` (its folder is made, private to the user) and bring it up to the newest version."""
         make_private_folder(path.parent)
+        _make_private_file(path)
         try:
             # Transactions are begun by hand in `transaction`; Python's own would begin them behind our back.
             connection = await aiosqlite.connect(path, isolation_level=None)
@@ -62,10 +63,12 @@ class Database:
         await self._connection.close()
 
     async def fetch_all(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
-        try:
-            return list(await self._connection.execute_fetchall(sql, parameters))
-        except sqlite3.Error as error:
-            raise StoreFailed(str(error)) from error
+        """Read what is committed. Not inside `transaction`: there, use its connection."""
+        async with self._lock:
+            try:
+                return list(await self._connection.execute_fetchall(sql, parameters))
+            except sqlite3.Error as error:
+                raise StoreFailed(str(error)) from error
 
     async def fetch_one(self, sql: str, parameters: Iterable[Any] = ()) -> sqlite3.Row | None:
         rows = await self.fetch_all(sql, parameters)
@@ -77,7 +80,7 @@ class Database:
 
         The connection's thread works in order, so what a cancelled task had queued is done before the rollback is.
         """
-        async with self._writing:
+        async with self._lock:
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -118,6 +121,12 @@ def make_private_folder(folder: Path) -> None:
             f"Glasshouse cannot keep its data in {folder} ({error.strerror}). Choose another folder with --data-dir or "
             "GLASSHOUSE_DATA_DIR."
         ) from error
+
+
+def _make_private_file(path: Path) -> None:
+    """The files that SQLite puts beside it get the same mode. What is wrong with the path, SQLite says better."""
+    with suppress(OSError):
+        path.touch(mode=0o600)
 
 
 def _unusable(path: Path, error: Exception) -> ConfigurationError:
