@@ -99,7 +99,11 @@ export default {
           h("path", {class: "qr-dark", d: path}),
         ]),
         h("p", {class: "hint numbers"}, `For one device · ${minutes} min left`),
-        h("button", {type: "button", class: "button quiet small", onClick: () => this.$emit("opened")}, [icon("refresh-cw"), "New code"]),
+        h("div", {class: "qr-actions"}, [
+          h("button", {type: "button", class: "button quiet small", onClick: () => this.copy(this.code.link)},
+            [icon(this.copied === this.code.link ? "check" : "link"), this.copied === this.code.link ? "Copied" : "Copy link"]),
+          h("button", {type: "button", class: "button quiet small", onClick: () => this.$emit("opened")}, [icon("refresh-cw"), "New code"]),
+        ]),
       ]);
     },
     renderShared() {
