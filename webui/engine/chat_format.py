@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webui.engine.reasoning import ThinkMarks, find_open_marks
-from webui.engine.template_sandbox import Template
+from webui.engine.template_sandbox import Template, TemplateOverrun
 from webui.errors import TemplateFailed
 from webui.types import Message
 
@@ -60,19 +60,29 @@ class ChatFormat:
         """The prompt that makes the model answer. Raises TemplateFailed with the template's reason."""
         mark = _unused_character(messages)
         guarded = [{"role": message.role, "content": self._break(message.content, mark)} for message in messages]
-        refusal: TemplateFailed | None = None
+        text = self._render_some_shape(guarded)
+        return Prompt(tuple(text.split(mark)), find_open_marks(text))
+
+    def _render_some_shape(self, messages: list[dict[str, Any]]) -> str:
+        """The first shape that the template takes whole; failing that, the first that it takes at all."""
+        taken: list[str] = []
+        refusals: list[TemplateFailed] = []
         for shape in _SHAPES:
-            shaped = shape(guarded)
             try:
                 text = self._template.render(
-                    messages=shaped, add_generation_prompt=True, tools=None, documents=None, **self._tokens
+                    messages=shape(messages), add_generation_prompt=True, tools=None, documents=None, **self._tokens
                 )
+            except TemplateOverrun:
+                raise
             except TemplateFailed as error:
-                refusal = refusal or error
+                refusals.append(error)
                 continue
-            if _has_all(text, guarded):
-                return Prompt(tuple(text.split(mark)), find_open_marks(text))
-        raise refusal or TemplateFailed("it leaves messages out.")
+            if _has_all(text, messages):
+                return text
+            taken.append(text)
+        if taken:
+            return taken[0]
+        raise refusals[0]
 
     def _break(self, content: str, mark: str) -> str:
         """`content` with `mark` behind the first character of every control text in it, overlapping ones too."""

@@ -111,6 +111,7 @@ class EngineLoop:
         )
         self._meter = LoadMeter(options.kv_tokens, clock())
         self._finished_at: deque[float] = deque(maxlen=_NUM_RECENT)
+        self._announced_version = 0
 
     def run(self) -> None:
         """Serve until Shutdown."""
@@ -206,6 +207,9 @@ class EngineLoop:
             answer = self._answers[chunk.sequence.request_id]
             answer.admit(now)
             answer.position = 0
+        if self._scheduler.queue_version == self._announced_version:
+            return
+        self._announced_version = self._scheduler.queue_version
         for position, sequence in enumerate(self._scheduler.waiting_order(), start=1):
             answer = self._answers[sequence.request_id]
             if answer.position != position:
@@ -219,7 +223,7 @@ class EngineLoop:
             try:
                 self._runner.compute(chunks)
             except KvFull:
-                self._scheduler.relieve()
+                self._scheduler.shrink(chunks)
                 chunks[:] = self._scheduler.schedule()
             else:
                 return

@@ -124,7 +124,7 @@ class LlamaRunner:
         self._log = log  # llama.cpp keeps calling it
         self._options = options
         self._memory = llama_cpp.llama_get_memory(context)
-        self._num_swa = llama_cpp.llama_model_n_swa(model)
+        self._num_swa: int = llama_cpp.llama_model_n_swa(model)
         self._has_state = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
         self._batch = llama_cpp.llama_batch_init(options.batch_tokens, 0, 1)
         self._outputs: list[int] = []
@@ -163,7 +163,7 @@ class LlamaRunner:
     # --- the KV memory ---------------------------------------------------------------------------------------------
 
     def trim(self, slot: int, length: int) -> bool:
-        was_trimmed = bool(llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1))
+        was_trimmed: bool = llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1)
         return was_trimmed and self._can_resume(slot, length)
 
     def copy(self, source: int, target: int, length: int) -> bool:
@@ -181,7 +181,7 @@ class LlamaRunner:
 
     def _can_resume(self, slot: int, length: int) -> bool:
         """A sliding window forgets silently: all that the token at `length` attends to must still be there."""
-        oldest = llama_cpp.llama_memory_seq_pos_min(self._memory, slot)
+        oldest: int = llama_cpp.llama_memory_seq_pos_min(self._memory, slot)
         return self._num_swa == 0 or 0 <= oldest <= max(0, length - self._num_swa)
 
     # --- describing ------------------------------------------------------------------------------------------------
@@ -250,14 +250,14 @@ def _model_params(options: EngineOptions, on_progress: Callable[[float], None]) 
         on_progress(fraction)
         return True
 
-    params = llama_cpp.llama_model_default_params()
+    params: llama_cpp.llama_model_params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = options.gpu_layers
     params.progress_callback = llama_cpp.llama_progress_callback(report)
     return params
 
 
 def _context_params(options: EngineOptions) -> llama_cpp.llama_context_params:
-    params = llama_cpp.llama_context_default_params()
+    params: llama_cpp.llama_context_params = llama_cpp.llama_context_default_params()
     params.n_ctx = options.kv_tokens
     params.n_batch = params.n_ubatch = options.batch_tokens
     params.n_seq_max = options.num_slots

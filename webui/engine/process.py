@@ -64,7 +64,7 @@ def serve_process(load_model: LoadModel) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it stops its engines in order
     stdout = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    pipe = Pipe(open(0, "rb", buffering=0, closefd=False), stdout)  # noqa: PTH123, SIM115 - a descriptor, for life
+    pipe = Pipe(open(0, "rb", buffering=0, closefd=False), stdout)  # noqa: SIM115 - a descriptor, for life
     pipe.start()
     try:
         return 0 if run_loop(pipe, load_model) else 1

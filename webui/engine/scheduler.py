@@ -8,6 +8,7 @@ oldest always moves on, so everybody ends. It sees integers: no llama_cpp, no cl
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from webui.engine.prefix_cache import KvMemory, Match, PrefixCache
 from webui.engine.sequence import Sequence
 from webui.engine.slots import SlotTable
 from webui.errors import ContextTooLong
+
+logger = logging.getLogger(__name__)
 
 PREFILL_QUANTUM = 64  #: tokens that one flow gets before the next one is asked
 MAX_WAITING = 64
@@ -57,6 +60,7 @@ class Scheduler:
         self._fair = FairShare()
         self._waiting: list[Sequence] = []
         self._num_arrived = 0
+        self.queue_version = 0  #: changes whenever somebody joins or leaves the queue
         self._batch_tokens = batch_tokens
         self.max_tokens = min(context_tokens, kv_tokens)  #: the longest that one sequence can get
 
@@ -104,12 +108,12 @@ class Scheduler:
         self._num_arrived += 1
         sequence.arrival = self._num_arrived
         self._fair.join(flow_of(sequence))
-        self._waiting.append(sequence)
+        self._join_queue(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """End a sequence, finished or cancelled. Its tokens stay resident as a prefix until the room is needed."""
         if self._slots.release(sequence) is None:
-            self._waiting.remove(sequence)
+            self._leave_queue(sequence)
         self._fair.leave(flow_of(sequence))
 
     # --- a step ----------------------------------------------------------------------------------------------------
@@ -117,7 +121,8 @@ class Scheduler:
     def schedule(self) -> list[Chunk]:
         """The chunks of the next step, writers first; empty only when nothing is left to do.
 
-        At most `batch_tokens` tokens, never more than the KV memory has cells for.
+        At most `batch_tokens` tokens, never more than the KV memory has cells for. Raises ContextTooLong when a
+        sequence is alone and there is no room for it; the caller must `remove` it.
         """
         self._admit()
         while self._slots.sequences:
@@ -125,7 +130,7 @@ class Scheduler:
             chunks += self._plan_readers(self._batch_tokens - len(chunks), len(chunks))
             if chunks:
                 return chunks
-            self.relieve()
+            self._interrupt_youngest()
         return []
 
     def commit(self, chunks: list[Chunk]) -> None:
@@ -136,16 +141,18 @@ class Scheduler:
             chunk.sequence.num_computed_tokens += chunk.count
             self._fair.charge(flow_of(chunk.sequence), chunk.count)
 
-    def relieve(self) -> None:
-        """Make room in a full KV memory: one idle prefix, else the youngest sequence, which waits and starts over.
+    def shrink(self, chunks: list[Chunk]) -> None:
+        """llama.cpp found no room for these chunks although the account had it: believe llama.cpp, and plan again."""
+        planned = sum(chunk.count for chunk in chunks)
+        self._cells.num_cells = self._cells.num_used + planned // 2
+        self.max_tokens = min(self.max_tokens, self._cells.num_cells)
+        logger.warning("The KV memory holds less than it should; from now on %d tokens", self._cells.num_cells)
 
-        Raises ContextTooLong when a sequence is alone and there is still no room for it; the caller must `remove` it.
-        """
-        if self._cache.drop_oldest():
-            return
+    def _interrupt_youngest(self) -> None:
+        """Nobody can move: the youngest goes back to waiting. One who is alone can never move."""
         sequences = self._slots.sequences
         if len(sequences) == 1:
-            raise ContextTooLong(sequences[0].num_tokens, self._cells.num_used)
+            raise ContextTooLong(sequences[0].num_tokens, self._cells.num_cells)
         self._preempt(sequences[-1])
 
     def _preempt(self, sequence: Sequence) -> None:
@@ -153,7 +160,15 @@ class Scheduler:
         if slot is not None:
             self._cache.drop(slot)
         sequence.num_computed_tokens = 0
+        self._join_queue(sequence)
+
+    def _join_queue(self, sequence: Sequence) -> None:
         self._waiting.append(sequence)
+        self.queue_version += 1
+
+    def _leave_queue(self, sequence: Sequence) -> None:
+        self._waiting.remove(sequence)
+        self.queue_version += 1
 
     # --- admission -------------------------------------------------------------------------------------------------
 
@@ -165,7 +180,7 @@ class Scheduler:
             match = self._cache.find(sequence)
             if not self._fits(sequence, match):
                 return
-            self._waiting.remove(sequence)
+            self._leave_queue(sequence)
             self._cache.place(sequence, match)
 
     def _fits(self, sequence: Sequence, match: Match) -> bool:

@@ -31,8 +31,12 @@ MAX_CHARACTERS = 64 * 1024 * 1024
 _LINES_PER_LOOK = 1000  #: traced lines between two looks at the clock
 
 
-class TemplateOverrun(BaseException):
-    """Time is up. Not an Exception, so that nothing on the way out can swallow it."""
+class TemplateOverrun(TemplateFailed):
+    """The template took too much time or space; another try would, too."""
+
+
+class _TimeIsUp(BaseException):
+    """Not an Exception, so that nothing inside Jinja swallows it on the way out."""
 
 
 class _GenerationTag(Extension):
@@ -89,8 +93,8 @@ class Template:
                 self._template = environment.from_string(source)
         except (jinja2.TemplateError, RecursionError, SyntaxError, ValueError) as error:
             raise TemplateFailed(f"it does not compile ({error}).") from error
-        except TemplateOverrun:
-            raise TemplateFailed("it takes too long to compile.") from None
+        except _TimeIsUp:
+            raise TemplateOverrun("it takes too long to compile.") from None
 
     def render(self, **values: object) -> str:
         """The text; TemplateFailed with the template's own reason, or ours when it takes too much."""
@@ -101,10 +105,10 @@ class Template:
                 for piece in self._template.generate(**values):
                     size += len(piece)
                     if size > MAX_CHARACTERS:
-                        raise TemplateFailed("it produces too much text.")
+                        raise TemplateOverrun("it produces too much text.")
                     pieces.append(piece)
-        except TemplateOverrun:
-            raise TemplateFailed(f"it runs longer than {MAX_SECONDS:g} seconds.") from None
+        except _TimeIsUp:
+            raise TemplateOverrun(f"it runs longer than {MAX_SECONDS:g} seconds.") from None
         except TemplateFailed:
             raise
         except Exception as error:  # a template can raise anything: this is the edge of foreign code
@@ -127,7 +131,7 @@ def _time_limit() -> Iterator[None]:
         if lines_left <= 0:
             lines_left = _LINES_PER_LOOK
             if time.monotonic() > deadline:
-                raise TemplateOverrun
+                raise _TimeIsUp
         return trace
 
     previous = sys.gettrace()
