@@ -7,7 +7,7 @@ changes in the page (chosen model, system prompt, sampling, folders) lives in th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import Field, field_validator
@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default=[], description="Further host names the server answers to"
     )
-    log_level: str = Field(default="info", description="debug, info, warning or error")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
 
     _lists = field_validator("extra_models_dirs", "allowed_hosts", mode="before")(_split_list)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
 import typer
 from pydantic import ValidationError
@@ -44,18 +45,23 @@ def with_settings_options(*only: str) -> Callable[[Callable[[Settings], None]], 
 def _option(name: str) -> inspect.Parameter:
     field = Settings.model_fields[name]
     kind: Any = field.annotation
-    is_flag = kind is bool
     flag = name.replace("_", "-")
-    default = None if field.is_required() or field.default_factory else field.default
+    is_plain = field.default_factory is not None or field.default in (None, [], False, True)
     option = typer.Option(
-        f"--{flag}/--no-{flag}" if is_flag else f"--{flag}",
-        help=field.description,
-        envvar=None,
-        show_default=False if default in (None, [], False) else str(default),
+        f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
+        help=field.description if is_plain else f"{field.description} (default: {field.default})",
+        metavar=_metavar(kind),
+        show_default=False,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
+
+
+def _metavar(kind: Any) -> str:
+    """The word for an option's value: PATH for `list[Path]`, NUMBER for `int | None`, nothing for a switch."""
+    names = {bool: " ", int: "NUMBER", Path: "PATH"}
+    return next((names[part] for part in (kind, *get_args(kind)) if part in names), "TEXT")
 
 
 def _names(location: tuple[int | str, ...]) -> str:
