@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gguf
-import httpx
 import psutil
 import pytest
 import pytest_asyncio
@@ -77,7 +76,7 @@ async def test_load_and_unload_are_seen_everywhere(
     await expect(card).to_contain_text("8k context")
     await expect(panel.get_by_role("img", name="Memory: model")).to_be_visible()
     await expect(model_card(other, STARTER).get_by_role("button", name="Unload")).to_be_visible()
-    status = httpx.get(f"{models_server.base_url}/status", trust_env=False).json()
+    status = await (await page.request.get("/status")).json()
     assert status["state"] == "ready"
 
     await model_card(other, STARTER).get_by_role("button", name="Unload").click()
