@@ -1,0 +1,78 @@
+"""What counts as free when another engine will be stopped first, and which model is taken when nobody chose."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from tests.core.fake_engine import PLAN, model_file
+from webui.config import Settings
+from webui.core.planning import Footprint, Target, choose_default, create_planner, memory_without
+from webui.errors import LoadFailed, ModelTooBig
+from webui.library.catalog import find_starter
+from webui.library.memory_fit import FitPlan
+from webui.types import Gpu, Memory, ModelFile
+
+GB = 10**9
+
+
+def plan_with_vram(vram: int) -> FitPlan:
+    return FitPlan(options=PLAN.options, weights_bytes=0, kv_bytes=0, compute_bytes=0, ram_needed=0, vram_needed=vram)
+
+
+def starter_file(**changes: str) -> ModelFile:
+    path = find_starter()
+    assert path is not None
+    return ModelFile(id="s", name="SmolLM2", path=path, size_bytes=path.stat().st_size, source="starter", **changes)  # type: ignore[arg-type]
+
+
+def test_unloading_gives_back_what_the_process_holds_alone_but_not_the_files_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usage = SimpleNamespace(rss=5 * GB, shared=4 * GB)  # 4 GB of weights, mapped from the file
+    monkeypatch.setattr("webui.core.planning.psutil.Process.memory_info", lambda self: usage)
+    memory = Memory(ram_total=16 * GB, ram_free=10 * GB)
+    after = memory_without(memory, Footprint(pid=os.getpid(), plan=PLAN))
+    assert after == Memory(ram_total=16 * GB, ram_free=11 * GB)
+
+
+def test_graphics_memory_comes_back_as_the_plan_took_it_and_never_more_than_there_is() -> None:
+    gpus = (
+        Gpu(name="a", total_bytes=24 * GB, free_bytes=10 * GB),
+        Gpu(name="b", total_bytes=8 * GB, free_bytes=6 * GB),
+    )
+    memory = Memory(ram_total=GB, ram_free=GB, gpus=gpus)
+    after = memory_without(memory, Footprint(pid=None, plan=plan_with_vram(10 * GB)))
+    assert [gpu.free_bytes for gpu in after.gpus] == [15 * GB, 8 * GB]
+
+
+def test_an_engine_that_is_gone_already_gives_nothing_back() -> None:
+    memory = Memory(ram_total=GB, ram_free=GB // 2)
+    assert memory_without(memory, Footprint(pid=2**22 + 1, plan=PLAN)) == memory
+
+
+def test_the_plan_counts_what_is_freed_and_takes_the_settings(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = create_planner(settings.model_copy(update={"slots": 2, "threads": 3}))
+    target = Target(starter_file(), ctx=1024)
+    monkeypatch.setattr("webui.core.planning.read_memory", lambda: Memory(ram_total=2 * GB, ram_free=GB // 10))
+    monkeypatch.setattr("webui.core.planning._private_bytes", lambda pid: GB)
+    with pytest.raises(ModelTooBig):
+        plan(target, None)
+    options = plan(target, Footprint(pid=1, plan=PLAN)).options
+    assert (options.context_tokens, options.num_slots, options.threads) == (1024, 2, 3)
+
+
+def test_a_file_that_the_catalog_calls_unusable_is_not_started(settings: Settings) -> None:
+    with pytest.raises(LoadFailed, match="it makes embeddings"):
+        create_planner(settings)(Target(starter_file(problem="it makes embeddings")), None)
+
+
+def test_models_that_cannot_chat_are_never_the_default() -> None:
+    embeddings = ModelFile(id="e", name="e", path=model_file("e").path, size_bytes=1, source="local", is_chat=False)
+    starter = model_file("starter", source="starter")
+    assert choose_default([embeddings, starter]) == starter
+    assert choose_default([model_file("mine"), embeddings, starter]) == model_file("mine")
