@@ -149,6 +149,33 @@ async def test_sign_in_can_be_switched_off() -> None:
     assert (await ask("/v1/models", gate=open_gate, host="evil.example")).status_code == 421
 
 
+async def test_a_socket_ends_with_its_session() -> None:
+    """Two messages of a page: signed in with the first, signed out before the second."""
+    answers = iter([True, True, False])
+    heard: list[str] = []
+    sent: list[Message] = []
+
+    class Leaving(OneKey):
+        async def is_session(self, token: str) -> bool:
+            return next(answers)
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] == "websocket.receive":
+            heard.append(message["text"])
+
+    async def receive() -> Message:
+        return {"type": "websocket.receive", "text": "click"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", HOST.encode()), (b"cookie", f"{SESSION_COOKIE}=a session".encode())]
+    scope = {"type": "websocket", "path": "/_nicegui_ws/socket.io", "headers": headers, "client": (OTHER, 1)}
+    await Gate(page, Settings(), Leaving)(scope, receive, send)
+    assert heard == ["click"]
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
 async def open_socket(address: str, headers: Iterable[tuple[str, str]]) -> list[Message]:
     """What a websocket handshake through the gate is answered."""
     sent: list[Message] = []

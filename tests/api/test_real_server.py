@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+import websockets
 
 from tests.conftest import ServerStarter
 from tests.support.server import RunningServer, clean_environment, find_free_port, find_lan_address
@@ -163,6 +164,35 @@ async def test_the_server_stops_at_once_with_a_stream_open(start_server: ServerS
     assert time.monotonic() - begun < 5
     assert json.loads(rest[-1].removeprefix("data: "))["error"]["code"] == "server_stopping"
     assert "Traceback" not in server.log
+
+
+async def test_an_import_that_breaks_goes_on_where_it_stopped(start_server: ServerStarter) -> None:
+    server = start_server()
+    size = 40_000_000
+    async with httpx.AsyncClient(base_url=server.base_url, trust_env=False) as client:
+        begun = await client.post("/api/uploads", json={"name": "big.gguf", "size": size})
+        url = begun.headers["location"]
+        head = f"PATCH {url} HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: 0\r\nContent-Length: {size}\r\n\r\n"
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(head.encode() + b"GGUF" + bytes(5_000_000))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+        async def has_arrived() -> bool:
+            return int((await client.head(url)).headers["upload-offset"]) == 5_000_004
+
+        await wait_until(has_arrived, "what came before the break is kept")
+    assert "Traceback" not in server.log
+
+
+async def test_a_foreign_page_cannot_open_the_pages_socket(server: RunningServer) -> None:
+    url = f"ws://127.0.0.1:{server.port}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+    async with websockets.connect(url, origin=websockets.Origin(server.base_url)) as socket:
+        assert await socket.recv()
+    with pytest.raises(websockets.InvalidStatus) as refusal:
+        await websockets.connect(url, origin=websockets.Origin("https://evil.example"))
+    assert refusal.value.response.status_code == 403
 
 
 def test_a_port_in_use_is_said_at_once() -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
 from starlette.middleware.gzip import GZipMiddleware
 
 from webui.api import conversations, docs, native, openai, session, uploads
@@ -22,6 +23,8 @@ from webui.assets import STATIC_DIR
 from webui.core.application import Application
 
 _API_PREFIXES = ("/v1/", "/api/")
+# Only for the "Authorize" button of /docs: the gate has checked the key before.
+_DESCRIBE_KEY = Security(HTTPBearer(auto_error=False, description="The passphrase; not needed on this machine"))
 
 
 def add_routes(app: FastAPI, application: Application) -> None:
@@ -31,7 +34,9 @@ def add_routes(app: FastAPI, application: Application) -> None:
     """
     app.state.application = application
     app.state.stopping = asyncio.Event()
-    for module in (native, openai, uploads, conversations, session, docs):
+    for module in (native, openai, uploads, conversations):
+        app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
+    for module in (session, docs):
         app.include_router(module.router)
     app.mount("/static", VersionedStaticFiles(directory=STATIC_DIR), name="static")
     app.router.routes.append(ApiFallback(app.router.routes, _API_PREFIXES))

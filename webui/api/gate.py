@@ -18,7 +18,7 @@ from urllib.parse import quote
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.api.errors import error_response
 from webui.api.hosts import is_allowed_host, is_loopback, is_same_origin, own_names
@@ -60,7 +60,24 @@ class Gate:
         except GlasshouseError as error:
             await self._refuse(error, scope, headers, receive, send)
             return
+        if scope["type"] == "websocket" and scope["state"]["owner"].startswith("session "):
+            receive = self._until_signed_out(read_session(headers) or "", receive, send)
         await self._app(scope, receive, send)
+
+    def _until_signed_out(self, token: str, receive: Receive, send: Send) -> Receive:
+        """A page's socket lives for hours; its session may end before (signed out, passphrase changed).
+
+        Asked with each message of the browser, and a silent one answers a ping every half minute.
+        """
+
+        async def receive_or_close() -> Message:
+            message = await receive()
+            if message["type"] != "websocket.receive" or await self._keys().is_session(token):
+                return message
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
+
+        return receive_or_close
 
     def _check_host(self, headers: Headers) -> None:
         host, origin = headers.get("host", ""), headers.get("origin")
