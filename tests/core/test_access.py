@@ -171,6 +171,15 @@ async def test_a_browser_signs_in_once_and_stays_signed_in_over_restarts(
     assert not await (await open_access(database, clock, hasher)).is_session(token)
 
 
+async def test_a_full_disk_keeps_nobody_out(
+    access: Access, database: Database, clock: Clock, hasher: CountingHasher
+) -> None:
+    token = await access.sign_in(PHRASE, HERE, "phone")
+    restarted = await open_access(database, clock, hasher)
+    await database.fetch_all("PRAGMA query_only = ON")
+    assert await restarted.is_session(token)
+
+
 async def test_a_browser_not_seen_for_half_a_year_signs_in_again(
     access: Access, database: Database, clock: Clock, hasher: CountingHasher
 ) -> None:

@@ -80,6 +80,22 @@ async def test_progress_is_always_true_and_told_ten_times_a_second_at_most(
     assert told[-1] == 1.0
 
 
+async def test_the_memory_that_the_engine_holds_is_told_as_it_grows(
+    models: ModelManager, engines: FakeEngines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webui.core.engine_supervisor._MEMORY_SECONDS", 0.001)
+    await models.load("small")
+    told: list[int] = []
+    models.changed.subscribe(lambda status: told.append(status.memory_bytes))
+    engines.newest.memory_bytes = 140_000_000
+    assert models.status.memory_bytes == 140_000_000, "who asks gets the truth at once"
+    await until(lambda: told)
+    engines.newest.memory_bytes += 1000  # too little to be worth telling
+    engines.newest.memory_bytes += 50_000_000
+    await until(lambda: len(told) == 2)
+    assert told == [140_000_000, 190_001_000]
+
+
 async def test_how_busy_the_engine_is_belongs_to_the_status(models: ModelManager, engines: FakeEngines) -> None:
     await models.load("small")
     load = EngineLoad(num_running=2, num_waiting=1)

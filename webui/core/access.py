@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 import time
@@ -18,8 +19,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from webui.core.attempts import AttemptLimiter
-from webui.errors import ConfigurationError, WeakPassphrase, WrongPassphrase
+from webui.errors import ConfigurationError, StoreError, WeakPassphrase, WrongPassphrase
 from webui.store.sessions import SessionStore
+
+_log = logging.getLogger(__name__)
 
 MIN_PASSPHRASE_LENGTH = 8
 PAIRING_SECONDS = 600.0
@@ -151,7 +154,10 @@ class Access:
         now = time.monotonic()
         if seen == 0.0 or now - seen > _TOUCH_SECONDS:
             self._tokens[token_hash] = now
-            await self._sessions.touch(token_hash)
+            try:
+                await self._sessions.touch(token_hash)
+            except StoreError:  # on a full disk, say: no reason to keep anybody out
+                _log.exception("That a session was used could not be noted")
         return True
 
     async def sign_out(self, token: str) -> None:
