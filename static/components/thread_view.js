@@ -14,10 +14,11 @@ import {renderMissing, renderWelcome} from "glasshouse/welcome.js";
 const SPOKEN_CHARACTERS = 1500;
 
 export default {
-  props: {initial: Object, starter: Object, engineState: String, modelName: String},
+  props: {initial: Object},
   emits: ["regenerate", "resync", "start", "prompt", "new"],
   data() {
-    return {thread: freshThread(this.initial ?? emptyThread()), isAtEnd: true, spoken: "", isSwitching: false};
+    const {thread = emptyThread(), model = {}} = this.initial ?? {};
+    return {thread: freshThread(thread), model, isAtEnd: true, spoken: ""};
   },
   computed: {
     isEmpty() {
@@ -34,6 +35,10 @@ export default {
     this.stopPanel();
   },
   methods: {
+    /** Which model answers: {name, state, starter}. */
+    describe(model) {
+      this.model = model;
+    },
     /** Show a thread from its beginning. */
     show(thread) {
       const isSame = thread.id !== null && thread.id === this.thread.id;
@@ -57,7 +62,7 @@ export default {
     wait(id, waiting) {
       const message = findMessage(this.thread, id);
       if (!message || message.state !== "streaming") return;
-      if (message.waiting?.phase !== waiting.phase) this.spoken = describeWaiting({...waiting, progress: 0}, this.modelName);
+      if (message.waiting?.phase !== waiting.phase) this.spoken = describeWaiting({...waiting, progress: 0}, this.model.name);
       message.waiting = waiting;
     },
     /** A screen reader hears the answer once, when it is whole. */
@@ -73,7 +78,7 @@ export default {
         const isLast = message === last;
         const canRegenerate = isLast && isIdle && message.role === "assistant";
         const onRegenerate = () => this.$emit("regenerate");
-        const {modelName} = this;
+        const modelName = this.model.name;
         return h(MessageView, {key: message.id, message, modelName, isLast, canRegenerate, onRegenerate});
       });
     },
@@ -81,8 +86,8 @@ export default {
       if (this.thread.problem) return renderMissing(this.thread.problem, () => this.$emit("new"));
       if (!this.isEmpty) return [h("h1", {class: "visually-hidden"}, this.thread.title), ...this.renderMessages()];
       return renderWelcome({
-        starter: this.starter,
-        state: this.engineState ?? "stopped",
+        starter: this.model.starter,
+        state: this.model.state,
         onStart: () => this.$emit("start"),
         onPrompt: (text) => this.$emit("prompt", text),
       });

@@ -38,7 +38,7 @@ HOSTILE_ANSWER = """<img src=x onerror="window.harmed=1"> <script>window.harmed=
 
 HOSTILE_QUESTION = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script> `${window.harmed=1}`'
 
-LONG_ANSWER = "\n\n".join(f"Paragraph {number}. " + "The lamp turns and the sea answers. " * 6 for number in range(30))
+LONG_ANSWER = "\n\n".join(f"Paragraph {number}. The lamp turns." for number in range(40))
 
 
 async def seed(data_dir: Path) -> dict[str, str]:
@@ -47,12 +47,14 @@ async def seed(data_dir: Path) -> dict[str, str]:
     try:
         preferences = Preferences(database)
         await preferences.load()
-        await preferences.set(sampling=SamplingParams(temperature=0.0, seed=1, max_tokens=160), ctx=2048)
+        await preferences.set(sampling=SamplingParams(temperature=0.0, seed=1, max_tokens=120), ctx=2048)
         store = ConversationStore(database)
         return {
             "Rich": await _add_chat(store, "Rich", "Show me everything", RICH_ANSWER),
             "Hostile": await _add_chat(store, "Hostile <b>&amp;", HOSTILE_QUESTION, HOSTILE_ANSWER),
             "Long": await _add_chat(store, "Long", "Tell me of the lighthouse", LONG_ANSWER),
+            "Reading": await _add_chat(store, "Reading", "Tell me of the lighthouse", LONG_ANSWER),  # tests add to these
+            "Spare": await _add_chat(store, "Spare", "Hello", "Hello."),
         }
     finally:
         await database.close()

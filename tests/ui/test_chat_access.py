@@ -83,9 +83,9 @@ async def test_the_side_list_is_a_drawer_on_the_phone(open_page: PageOpener, cha
     await expect(toggle).to_be_focused()
 
     await toggle.click()
-    await page.get_by_role("link", name="Long").click()
+    await page.get_by_role("link", name="Long", exact=True).click()
     await expect(new_chat).to_be_hidden()
-    await expect(page.get_by_text("Paragraph 29.")).to_be_visible()
+    await expect(page.get_by_text("Paragraph 39.")).to_be_visible()
 
 
 async def test_enter_sends_on_a_desktop_and_makes_a_line_on_a_phone(

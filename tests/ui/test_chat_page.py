@@ -130,18 +130,18 @@ async def test_rename_delete_and_the_address_of_a_chat(open_page: PageOpener, ch
 async def test_going_back_and_forward_loads_nothing(open_page: PageOpener, chat_server: ChatServer) -> None:
     page = await open_chat(open_page, chat_server, f"/c/{chat_server.chats['Rich']}")
     await page.evaluate("window.isSamePage = true")
-    await page.get_by_role("link", name="Long").click()
-    await expect(page.get_by_text("Paragraph 29.")).to_be_visible()
+    await page.get_by_role("link", name="Long", exact=True).click()
+    await expect(page.get_by_text("Paragraph 39.")).to_be_visible()
     await expect(page).to_have_title("Long · Glasshouse")
     await page.keyboard.press("Control+j")
     await expect(page.get_by_role("heading", name="What shall we talk about?")).to_be_visible()
 
     await page.go_back()
-    await expect(page.get_by_text("Paragraph 29.")).to_be_visible()
+    await expect(page.get_by_text("Paragraph 39.")).to_be_visible()
     await page.go_back()
     await expect(page.locator(".code")).to_be_visible()
     await page.go_forward()
-    await expect(page.get_by_text("Paragraph 29.")).to_be_visible()
+    await expect(page.get_by_text("Paragraph 39.")).to_be_visible()
     assert await page.evaluate("window.isSamePage")
 
 
@@ -153,14 +153,14 @@ async def test_a_draft_survives_a_reload_and_belongs_to_its_chat(
     await box.fill("half a thou")
     await page.reload()
     await expect(box).to_have_value("half a thou")
-    await page.get_by_role("link", name="Long").click()
+    await page.get_by_role("link", name="Long", exact=True).click()
     await expect(box).to_have_value("")
     await page.go_back()
     await expect(box).to_have_value("half a thou")
 
 
 async def test_without_a_connection_nothing_is_lost(open_page: PageOpener, chat_server: ChatServer) -> None:
-    page = await open_chat(open_page, chat_server, f"/c/{chat_server.chats['Rich']}")
+    page = await open_chat(open_page, chat_server, f"/c/{chat_server.chats['Spare']}")
     box = page.get_by_role("textbox", name="Message")
     await page.wait_for_function("window.did_handshake")
     await page.evaluate("window.socket.disconnect()")

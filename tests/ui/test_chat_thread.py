@@ -60,7 +60,7 @@ async def test_hostile_text_that_a_person_sends(open_page: PageOpener, chat_serv
 async def test_whoever_reads_above_is_not_moved_and_keeps_a_selection(
     open_page: PageOpener, chat_server: ChatServer
 ) -> None:
-    page = await open_chat(open_page, chat_server, f"/c/{chat_server.chats['Long']}")
+    page = await open_chat(open_page, chat_server, f"/c/{chat_server.chats['Reading']}")
     thread = page.get_by_role("region", name="Conversation")
     await say(page, STORY)
     await expect(page.locator("article.answer")).to_have_count(2)

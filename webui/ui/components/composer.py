@@ -18,12 +18,10 @@ class Composer(Element, component=COMPONENTS / "composer.js"):
         shown = {"conversation-id": conversation_id, "is-answering": is_answering}
         if any(self._props.get(key) != value for key, value in shown.items()):
             self._props.update(shown)
-            self.update()
 
     def show_model(self, name: str) -> None:
         if self._props.get("model-name") != name:
             self._props["model-name"] = name
-            self.update()
 
     def sent(self, attempt: int) -> None:
         self.run_method("sent", attempt)

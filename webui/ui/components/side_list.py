@@ -22,9 +22,7 @@ class SideList(Element, component=COMPONENTS / "side_list.js"):
             {"id": one.id, "title": one.title, "updated_at": one.updated_at, "is_answering": one.is_answering}
             for one in conversations
         ]
-        self.update()
 
     def show_current(self, conversation_id: str | None) -> None:
         """Mark the open conversation."""
         self._props["current"] = conversation_id
-        self.update()

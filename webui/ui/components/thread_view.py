@@ -39,11 +39,16 @@ class ThreadSnapshot:
 
 
 class ThreadView(Element, component=COMPONENTS / "thread_view.js"):
-    """The first thread travels with the page, the others by `show`."""
+    """The first thread travels with the page, the others by `show`. Properties never change afterwards: each change
+    would send the first thread again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._model: dict[str, Any] = {}
 
     def begin(self, view: ThreadSnapshot) -> None:
         """What the page opens with; only before the page is sent."""
-        self._props["initial"] = _thread_to_wire(view)
+        self._props["initial"] = {"thread": _thread_to_wire(view), "model": self._model}
 
     def show(self, view: ThreadSnapshot) -> None:
         """Show a thread from its beginning."""
@@ -64,12 +69,12 @@ class ThreadView(Element, component=COMPONENTS / "thread_view.js"):
         model = status.model or default
         shown: dict[str, Any] = {
             "starter": {"name": default.name, "size": format_bytes(default.size_bytes)} if default else None,
-            "engine-state": status.state,
-            "model-name": model.name if model else "",
+            "state": status.state,
+            "name": model.name if model else "",
         }
-        if any(self._props.get(name) != value for name, value in shown.items()):
-            self._props.update(shown)
-            self.update()
+        if shown != self._model:
+            self._model = shown
+            self.run_method("describe", shown)
 
 
 def _thread_to_wire(view: ThreadSnapshot) -> dict[str, Any]:

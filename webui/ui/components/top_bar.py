@@ -24,10 +24,8 @@ class TopBar(Element, component=COMPONENTS / "top_bar.js"):
         }
         if self._props.get("status") != shown:
             self._props["status"] = shown
-            self.update()
 
     def show_usage(self, used_tokens: int) -> None:
         """Tokens of the open conversation after its last answer."""
         if self._props.get("used-tokens") != used_tokens:
             self._props["used-tokens"] = used_tokens
-            self.update()
