@@ -209,6 +209,16 @@ def test_a_port_in_use_is_said_at_once() -> None:
     assert time.monotonic() - begun < 5
 
 
+def test_a_second_server_leaves_the_first_ones_data_alone(server: RunningServer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "webui", "serve", "--port", str(find_free_port()), "--data-dir", str(server.data_dir)],
+        check=False, env=clean_environment(), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("glasshouse: Another Glasshouse is running with the data folder")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_idle_server_stops_at_once(start_server: ServerStarter, how: signal.Signals) -> None:
     server = start_server()
