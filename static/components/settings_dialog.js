@@ -29,6 +29,7 @@ export default {
       newFolder: "",
       problems: {},
       isSaved: false,
+      isFresh: false,
     };
   },
   methods: {
@@ -36,6 +37,7 @@ export default {
       this.theme = themeChoice();
       this.problems = {};
       this.isSaved = false;
+      this.isFresh = false; // nothing to change until the server has said how it stands: another browser may have changed it
       this.$emit("opened", conversationId());
     },
     onClose() {
@@ -43,7 +45,7 @@ export default {
     },
     /** @param {object} news any of all, chat, ctx, gpuLayers, folders */
     receive(news) {
-      Object.assign(this, news);
+      Object.assign(this, news, {isFresh: true});
       if (!this.chat) this.scope = "all";
     },
     saved() {
@@ -221,7 +223,7 @@ export default {
       this.renderTabs(),
       h("div", {ref: "body", class: "dialog-body form", id: "settings-body", role: "tabpanel", tabindex: 0, "aria-labelledby": `tab-${this.tab}`}, [
         this.problems.general && h("p", {class: "problem", role: "alert"}, this.problems.general),
-        ...bodies[this.tab](),
+        ...(this.isFresh ? bodies[this.tab]() : [h("p", {class: "hint late"}, "Reading the settings…")]),
       ]),
     ]);
   },

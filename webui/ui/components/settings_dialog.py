@@ -79,8 +79,8 @@ class SettingsDialog(Element, component=COMPONENTS / "settings_dialog.js"):
 
     async def _on_opened(self, event: GenericEventArguments) -> None:
         self._conversation_id = event.args or None
-        chat = await self._view_chat()
-        self._send(**self._view_preferences(), chat=chat, folders=await self._view_folders())
+        news = {"chat": await self._view_chat(), "folders": await self._view_folders()}
+        self._send(**news, **self._view_preferences())  # read last: nothing may be stored in between
 
     async def _on_save(self, event: GenericEventArguments) -> None:
         changes: Json = event.args["changes"]

@@ -52,7 +52,7 @@ class ShareDialog(Element, component=COMPONENTS / "share_dialog.js"):
         addresses = await asyncio.to_thread(share_urls, self._settings.port, self._settings.listen_host)
         self._send(addresses=addresses)
         if addresses and self._settings.sign_in:
-            self._send(code=_view_code(f"{addresses[0]}/signin#pair={self._access.create_pairing()}"))
+            self._send(code=draw_code(f"{addresses[0]}/signin#pair={self._access.create_pairing()}"))
 
     async def _on_change_passphrase(self, event: GenericEventArguments) -> None:
         change = self._access.change_passphrase(str(event.args), keep_token=self._session)
@@ -87,7 +87,7 @@ class ShareDialog(Element, component=COMPONENTS / "share_dialog.js"):
         self.run_method("receive", news)
 
 
-def _view_code(link: str) -> dict[str, Any]:
+def draw_code(link: str) -> dict[str, Any]:
     """The QR code as one SVG path of dark modules, and the side of its square with the quiet zone."""
     rows = list(segno.make(link, error="m", micro=False).matrix_iter(border=_QUIET_ZONE))
     path = "".join(f"M{x} {y}h1v1h-1z" for y, row in enumerate(rows) for x, is_dark in enumerate(row) if is_dark)
