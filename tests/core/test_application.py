@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from webui.config import Settings
 from webui.core.application import Application
 from webui.errors import ConfigurationError, UnknownModel
 from webui.library.catalog import find_starter
+from webui.store.conversations import INTERRUPTED
 
 
 async def test_conversations_and_settings_are_there_after_a_restart(settings: Settings, engines: FakeEngines) -> None:
@@ -45,6 +48,32 @@ async def test_closing_in_mid_answer_saves_it_and_stops_the_engine(settings: Set
     async with Application(settings, engine_factory=engines) as application:
         reply = (await application.chats.thread(conversation.id)).messages[-1]
         assert (reply.state, reply.content) == ("failed", "Once upon")
+
+
+async def test_after_a_power_cut_in_mid_answer_the_text_is_there_and_says_what_happened(
+    settings: Settings, engines: FakeEngines, tmp_path: Path
+) -> None:
+    async with Application(settings, engine_factory=engines) as application:
+        conversation = await application.chats.create()
+        await application.chats.send(conversation.id, "Tell me")
+        (await engines.next_answer()).say("Once upon")
+
+        def is_on_disk() -> bool:
+            shutil.rmtree(tmp_path / "after", ignore_errors=True)
+            shutil.copytree(settings.data_dir, tmp_path / "after")  # as the disk is at this moment
+            connection = sqlite3.connect(tmp_path / "after" / "glasshouse.db")
+            try:
+                return bool(connection.execute("SELECT 1 FROM messages WHERE content = 'Once upon'").fetchone())
+            finally:
+                connection.close()
+
+        await until(is_on_disk)
+    after = settings.model_copy(update={"data_dir": tmp_path / "after"})
+    async with Application(after, engine_factory=engines) as application:
+        reply = (await application.chats.thread(conversation.id)).messages[-1]
+        assert (reply.state, reply.content, reply.error) == ("failed", "Once upon", INTERRUPTED)
+        await application.chats.send(conversation.id, "Go on")
+        (await engines.next_answer()).finish()
 
 
 async def test_nothing_is_started_and_little_is_made_by_opening(settings: Settings, engines: FakeEngines) -> None:
