@@ -79,13 +79,14 @@ export default {
       else if (!this.isConnected()) this.note = NO_CONNECTION;
       else this.start(this.text);
     },
-    isConnected: () => isOnline() && navigator.onLine !== false && window.socket?.connected !== false,
+    /** Not navigator.onLine: a house without internet reaches its own server all the same. */
+    isConnected: () => isOnline() && window.socket?.connected !== false,
     start(text) {
       this.attempt += 1;
       this.isSending = true;
       this.note = "";
       this.pending = {attempt: this.attempt, text, key: this.conversationId};
-      this.timer = setTimeout(() => this.refused(this.attempt, NO_CONNECTION), ANSWER_WITHIN_MS);
+      this.timer = setTimeout(this.waitedTooLong, ANSWER_WITHIN_MS);
       if (text.length <= POST_FROM) this.$emit("send", {attempt: this.attempt, text});
       else if (this.conversationId) this.post(this.attempt, this.conversationId);
       else this.$emit("prepare", this.attempt);
@@ -112,6 +113,7 @@ export default {
       if (this.pending?.attempt !== attempt) return;
       const {text, key} = this.pending;
       this.settle();
+      this.note = "";
       saveDraft(key, "");
       this.setText(this.text.startsWith(text) ? this.text.slice(text.length).trimStart() : this.text);
       saveDraft(this.conversationId, this.text);
@@ -121,6 +123,11 @@ export default {
       if (this.pending?.attempt !== attempt) return;
       this.settle();
       this.note = reason;
+    },
+    /** The text may be sent again; should the answer still come, it counts. */
+    waitedTooLong() {
+      this.isSending = false;
+      this.note = NO_CONNECTION;
     },
     settle() {
       clearTimeout(this.timer);

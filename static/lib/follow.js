@@ -18,7 +18,7 @@ export class Follow {
     this.onScroll = () => this.scrolled();
     scroller.addEventListener("scroll", this.onScroll, {passive: true});
     this.observer = new ResizeObserver(() => this.grown());
-    this.observer.observe(content);
+    this.observer.observe(content, {box: "border-box"}); // its padding makes room for the composer
     this.observer.observe(scroller);
   }
 

@@ -140,7 +140,8 @@ export const MessageView = {
       const words = this.message.error || "The answer broke off. What was written is kept.";
       const parts = [icon("circle-alert"), h("p", words)];
       if (this.canRegenerate) {
-        parts.push(h("button", {class: "button danger", onClick: () => this.$emit("regenerate")}, "Try again"));
+        const again = () => this.$emit("regenerate");
+        parts.push(h("button", {class: "button danger", onClick: again}, [icon("rotate-cw"), "Regenerate"]));
       }
       return h("div", {class: "error-card", role: "alert"}, parts);
     },
@@ -152,7 +153,7 @@ export const MessageView = {
         const label = {class: "icon-button", "aria-label": "Copy", title: "Copy", onClick: this.copy};
         actions.push(h("button", label, icon(this.isCopied ? "check" : "copy")));
       }
-      if (this.canRegenerate) {
+      if (this.canRegenerate && state !== "failed") {
         const again = () => this.$emit("regenerate");
         const label = {class: "icon-button", "aria-label": "Regenerate", title: "Regenerate", onClick: again};
         actions.push(h("button", label, icon("rotate-cw")));
