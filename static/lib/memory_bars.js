@@ -36,7 +36,7 @@ function ramBar(memory, modelBytes) {
 /** @param {Gpu} gpu */
 function gpuBar(gpu) {
   const used = gpu.total - gpu.free;
-  const free = `${formatBytes(gpu.free)} free of ${formatBytes(gpu.total)}`;
+  const free = `${formatBytes(gpu.free)} VRAM free of ${formatBytes(gpu.total)}`;
   return h("div", {class: "memory numbers", key: gpu.name}, [
     h("div", {class: "memory-bar", role: "img", "aria-label": `${gpu.name}: ${formatBytes(used)} used, ${free}`}, segment("of-gpu", used, gpu.total)),
     h("div", {class: "memory-legend", "aria-hidden": "true"}, [key("of-gpu", gpu.name), h("span", {class: "memory-free"}, free)]),

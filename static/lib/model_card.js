@@ -38,8 +38,8 @@ function factsLine(model, panel) {
       model.source === "starter" && badge("", "starter", "Comes with Glasshouse"),
       isIdle && panel.chosen === model.id && badge("", "chosen", "Loads by itself with the next message"),
       fit && (fit.isTooBig ? badge("bad", "too big") : badge("good", "fits", "Fits into the memory that is free now")),
+      fit?.isTooBig && h("span", {class: "too-big"}, `needs ${formatBytes(fit.needed)}, ${formatBytes(fit.free)} free`),
     ]),
-    fit?.isTooBig && h("p", {class: "too-big"}, `needs ${formatBytes(fit.needed)}, ${formatBytes(fit.free)} free`),
   ]);
 }
 
