@@ -41,17 +41,19 @@ OPTIONS = EngineOptions(context_tokens=400, kv_tokens=800, num_slots=2, batch_to
 
 
 class Script:
-    """A channel that plays a script: commands, and functions that look at what came back and may add commands."""
+    """A channel that plays commands, all at once or each when the engine is idle again, and keeps the reports."""
 
-    def __init__(self, *commands: Command) -> None:
+    def __init__(self, *commands: Command, one_at_a_time: bool = False) -> None:
+        self.one_at_a_time = one_at_a_time
         self.commands: deque[Command] = deque(commands)
         self.reports: list[Report] = []
         self.on_report: Callable[[Report], None] = lambda _report: None
 
     def receive(self, timeout: float | None) -> Command | None:
-        if self.commands:
+        is_idle = timeout != 0
+        if self.commands and (is_idle or not self.one_at_a_time):
             return self.commands.popleft()
-        return None if timeout == 0 else Shutdown()
+        return Shutdown() if is_idle else None
 
     def send(self, report: Report) -> None:
         self.reports.append(report)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 
@@ -108,6 +109,7 @@ class EngineClient:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env={"OMP_WAIT_POLICY": "passive", **os.environ},  # threads that wait by spinning starve a busy machine
             start_new_session=True,  # Ctrl-C in the terminal is for this process, which stops the engine in order
         )
         self._runner = asyncio.create_task(self._attend(self._process, model.name), name=f"engine {self._process.pid}")

@@ -241,6 +241,7 @@ def _settle(options: EngineOptions) -> EngineOptions:
         options,
         gpu_layers=options.gpu_layers if llama_cpp.llama_supports_gpu_offload() else 0,
         threads=options.threads or count_usable_cores(),
+        batch_tokens=min(options.batch_tokens, options.kv_tokens),
         num_slots=min(options.num_slots, llama_cpp.llama_max_parallel_sequences()),
     )
 
