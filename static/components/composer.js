@@ -89,7 +89,7 @@ export default {
       this.timer = setTimeout(this.waitedTooLong, ANSWER_WITHIN_MS);
       if (text.length <= POST_FROM) this.$emit("send", {attempt: this.attempt, text});
       else if (this.conversationId) this.post(this.attempt, this.conversationId);
-      else this.$emit("prepare", this.attempt);
+      else this.$emit("prepare", {attempt: this.attempt, bytes: new Blob([text]).size});
     },
     /** The new chat for a long text is there. */
     prepared(attempt, conversationId) {

@@ -14,8 +14,9 @@ from nicegui import background_tasks
 from nicegui.events import GenericEventArguments
 
 from webui.core.application import Application
+from webui.core.chat import MAX_MESSAGE_BYTES
 from webui.core.planning import choose_default
-from webui.errors import GlasshouseError, NoModel, UnknownConversation
+from webui.errors import GlasshouseError, MessageTooLarge, NoModel, UnknownConversation
 from webui.types import ChatEvent, ChatMessage, MessageAdded, ModelFile, ModelStatus, ReplyEnded, ThreadReplaced
 from webui.ui.components.composer import Composer
 from webui.ui.components.shell import Shell
@@ -183,9 +184,13 @@ class ChatPage:
     @_guarded
     async def _on_prepare(self, event: GenericEventArguments) -> None:
         """A text too long for the socket needs a conversation before it can be posted."""
+        attempt, size = int(event.args["attempt"]), int(event.args["bytes"])
+        if size > MAX_MESSAGE_BYTES:
+            self.composer.refused(attempt, MessageTooLarge(size, MAX_MESSAGE_BYTES).message)
+            return
         conversation = await self._app.chats.create()
         await self.open(conversation.id)
-        self.composer.prepared(int(event.args), conversation.id)
+        self.composer.prepared(attempt, conversation.id)
 
     @_guarded
     async def _on_prompt(self, event: GenericEventArguments) -> None:

@@ -1,6 +1,7 @@
 """The message box. It keeps a text until `sent` says that the server has it.
 
-Emits `send` ({attempt, text}), `prepare` (attempt: a long text needs a conversation to be posted to) and `stop`.
+Emits `send` ({attempt, text}), `prepare` ({attempt, bytes}: a long text needs a conversation to be posted to) and
+`stop`.
 """
 
 from __future__ import annotations
