@@ -68,6 +68,16 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Pa
     connection.close()
 
 
+async def test_a_disk_too_full_for_a_new_database_is_said_at_the_start(tmp_path: Path) -> None:
+    async def fill(connection: aiosqlite.Connection) -> None:
+        await connection.execute("PRAGMA max_page_count = 2")
+        await connection.execute("CREATE TABLE a (b)")
+        await connection.execute("INSERT INTO a VALUES (zeroblob(1000000))")
+
+    with pytest.raises(ConfigurationError, match="full"):
+        await Database.open(tmp_path / "glasshouse.db", [fill])
+
+
 async def test_a_database_of_a_newer_glasshouse_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "glasshouse.db"
     connection = sqlite3.connect(path)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Database:
             for pragma in _PRAGMAS:
                 await connection.execute(pragma)
             await database._migrate(path, migrations)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreFailed) as error:
             await database.close()
             raise _unusable(path, error) from error
         except BaseException:
@@ -124,9 +125,14 @@ def make_private_folder(folder: Path) -> None:
 
 
 def _make_private_file(path: Path) -> None:
-    """The files that SQLite puts beside it get the same mode. What is wrong with the path, SQLite says better."""
-    with suppress(OSError):
-        path.touch(mode=0o600)
+    """Make the file, or see that it can be written. The files that SQLite puts beside it get the same mode.
+
+    aiosqlite leaves its thread behind when SQLite cannot open a file, so this has to be known before.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 def _unusable(path: Path, error: Exception) -> ConfigurationError:
