@@ -7,7 +7,7 @@ import {confirmDialog} from "glasshouse/dialog.js";
 import {icon} from "glasshouse/icon.js";
 import {logo} from "glasshouse/logo.js";
 import {closeSide, isPhone, isTouch, openDialog} from "glasshouse/shell.js";
-import {swipeToClose} from "glasshouse/swipe.js";
+import {onSwipe} from "glasshouse/swipe.js";
 
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform ?? "");
 
@@ -17,7 +17,7 @@ export default {
   data: () => ({renaming: null, menuFor: null}),
   mounted() {
     document.addEventListener("keydown", this.onShortcut);
-    this.stopSwipe = swipeToClose(this.$el, closeSide);
+    this.stopSwipe = onSwipe(document.body, "left", closeSide);
     this.scrollToCurrent();
   },
   beforeUnmount() {

@@ -7,7 +7,8 @@ import {icon} from "glasshouse/icon.js";
 import {Follow} from "glasshouse/follow.js";
 import {toPlainText} from "glasshouse/markdown.js";
 import {MessageView, describeWaiting} from "glasshouse/message_view.js";
-import {isWide, on} from "glasshouse/shell.js";
+import {isPhone, isWide, on, openSide} from "glasshouse/shell.js";
+import {onSwipe} from "glasshouse/swipe.js";
 import {emptyThread, findMessage, freshThread, putMessage, takeDelta} from "glasshouse/thread_model.js";
 import {renderMissing, renderWelcome} from "glasshouse/welcome.js";
 
@@ -28,10 +29,12 @@ export default {
   mounted() {
     this.follow = new Follow(this.$refs.scroller, this.$refs.column, (isAtEnd) => (this.isAtEnd = isAtEnd));
     this.follow.toEnd();
+    this.stopSwipe = onSwipe(this.$el, "right", () => isPhone() && openSide(), ".code, .table");
     this.stopPanel = on("panel", () => isWide() && this.isAtEnd && this.$nextTick(() => this.follow.toEnd()));
   },
   beforeUnmount() {
     this.follow.stop();
+    this.stopSwipe();
     this.stopPanel();
   },
   methods: {

@@ -166,6 +166,17 @@ function applyTheme() {
 darkScheme.addEventListener("change", applyTheme);
 applyTheme();
 
+// --- the keyboard of a phone: the page keeps to what is left of the screen, so the composer stays above it ------------
+
+const {visualViewport: screenPart} = window;
+
+function fitToKeyboard() {
+  if (!screenPart || !isTouch() || screenPart.scale > 1.01) return; // zoomed in by fingers: leave it alone
+  root.style.setProperty("--viewport-height", `${Math.round(screenPart.height)}px`);
+  window.scrollTo(0, 0); // some browsers push the page up as well
+}
+screenPart?.addEventListener("resize", fitToKeyboard);
+
 // --- the connection ----------------------------------------------------------------------------------------------
 
 let online = true;

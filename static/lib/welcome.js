@@ -6,9 +6,9 @@ import {icon} from "glasshouse/icon.js";
 import {logo} from "glasshouse/logo.js";
 
 export const PROMPTS = [
-  {title: "Explain something", text: "Explain how a rainbow forms, in three short sentences."},
-  {title: "Write a little code", text: "Write a Python function that counts the vowels in a text."},
-  {title: "Collect ideas", text: "Give me five ideas for a rainy Sunday at home."},
+  {title: "Explain something", text: "Explain in simple words why the sky is blue."},
+  {title: "Write a little code", text: "Write a Python function that reverses a string."},
+  {title: "Find the right words", text: "Write a short thank-you note to a neighbour who watered my plants."},
 ];
 
 /**

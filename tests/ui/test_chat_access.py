@@ -88,6 +88,28 @@ async def test_the_side_list_is_a_drawer_on_the_phone(open_page: PageOpener, cha
     await expect(page.get_by_text("Paragraph 39.")).to_be_visible()
 
 
+async def swipe(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
+    """One finger from here to there."""
+    session = await page.context.new_cdp_session(page)
+    for kind, points in (
+        ("touchStart", [{"x": start[0], "y": start[1]}]),
+        ("touchMove", [{"x": end[0], "y": end[1]}]),
+        ("touchEnd", []),
+    ):
+        await session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+async def test_a_swipe_brings_the_side_list_and_puts_it_away(open_page: PageOpener, chat_server: ChatServer) -> None:
+    page = await open_page(base_url=chat_server.base_url, **PHONE)
+    await page.goto(f"/c/{chat_server.chats['Long']}")
+    new_chat = page.get_by_role("button", name="New chat", exact=True)
+    await expect(page.get_by_text("Paragraph 39.")).to_be_visible()
+    await swipe(page, (60, 400), (260, 410))
+    await expect(new_chat).to_be_visible()
+    await swipe(page, (260, 400), (60, 390))
+    await expect(new_chat).to_be_hidden()
+
+
 async def test_enter_sends_on_a_desktop_and_makes_a_line_on_a_phone(
     open_page: PageOpener, chat_server: ChatServer
 ) -> None:

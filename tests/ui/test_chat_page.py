@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import psutil
 from playwright.async_api import Page, expect
 
 from tests.conftest import PageOpener
@@ -192,3 +193,24 @@ async def test_a_huge_paste_is_taken_and_answered_with_both_numbers(
     )
     await expect(page.get_by_role("button", name="Show all (1,200,000 characters)")).to_be_visible()
     await expect(page.get_by_role("textbox", name="Message")).to_have_value("")
+
+
+async def test_a_killed_model_ends_in_a_sentence_and_starts_again(
+    open_page: PageOpener, chat_server: ChatServer
+) -> None:
+    page = await open_chat(open_page, chat_server)
+    await say(page, STORY)
+    written = await wait_for_words(page)
+    for child in psutil.Process(chat_server.running.pid).children():
+        child.kill()
+    card = page.locator(".error-card")
+    await expect(card).to_contain_text("The model stopped unexpectedly", timeout=ANSWER_MS)
+    assert (await page.locator(".prose").inner_text()).startswith(written[:30])
+    await expect(page.locator(".pill .dot")).to_have_class(re.compile("failed"))
+
+    await card.get_by_role("button", name="Regenerate").click()
+    await expect(card).to_have_count(0)
+    await wait_for_words(page)
+    await expect(page.locator(".pill .dot")).to_have_class(re.compile("ready"))
+    await page.get_by_role("button", name="Stop", exact=True).click()
+    await wait_until_idle(page)
