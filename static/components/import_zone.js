@@ -62,18 +62,25 @@ export default {
       else overlay.hidePopover?.();
     },
     renderOverlay() {
-      return h("div", {ref: "overlay", class: ["drop-overlay", this.isOver && "on"], popover: "manual", "aria-hidden": "true"}, [
-        h("div", {class: "drop-frame"}, [
-          icon("file-down"),
-          h("p", {class: "drop-title"}, "Drop to import"),
-          h("p", "GGUF files of any size, one or several"),
-        ]),
-      ]);
+      return h(
+        "div",
+        {ref: "overlay", class: ["drop-overlay", this.isOver && "on"], popover: "manual", "aria-hidden": "true"},
+        [
+          h("div", {class: "drop-frame"}, [
+            icon("file-down"),
+            h("p", {class: "drop-title"}, "Drop to import"),
+            h("p", "GGUF files of any size, one or several"),
+          ]),
+        ],
+      );
     },
     renderTray() {
       if (this.isPanelOpen || !uploads.length) return null;
       return h("section", {class: "import-tray glass", "aria-label": "Imports"}, [
-        h("header", [h("h2", "Importing"), h("button", {type: "button", class: "button quiet", onClick: openPanel}, "Show models")]),
+        h("header", [
+          h("h2", "Importing"),
+          h("button", {type: "button", class: "button quiet", onClick: openPanel}, "Show models"),
+        ]),
         ...uploads.map(uploadCard),
       ]);
     },
@@ -85,7 +92,16 @@ export default {
     };
     // Phones grey out every file when they do not know the suffix in `accept`.
     return h("div", {class: "import-zone"}, [
-      h("input", {class: "gguf-picker", type: "file", accept: isTouch() ? undefined : ".gguf", multiple: true, hidden: true, tabindex: -1, "aria-label": "Choose GGUF files", onChange: pick}),
+      h("input", {
+        class: "gguf-picker",
+        type: "file",
+        accept: isTouch() ? undefined : ".gguf",
+        multiple: true,
+        hidden: true,
+        tabindex: -1,
+        "aria-label": "Choose GGUF files",
+        onChange: pick,
+      }),
       this.renderOverlay(),
       this.renderTray(),
     ]);

@@ -60,7 +60,8 @@ export default {
     },
     /** Asks for fresh numbers, and for a new look into the folders; only while somebody sees them. */
     look(withFolders) {
-      if (this.isVisible && document.visibilityState === "visible") this.$emit("look", withFolders);
+      const isShown = this.isVisible && this.$el.checkVisibility?.({visibilityProperty: true}) !== false;
+      if (isShown && document.visibilityState === "visible") this.$emit("look", withFolders);
     },
     dismissError(id) {
       const {[id]: _, ...others} = this.errors;
@@ -75,7 +76,8 @@ export default {
     toggleOptions(model) {
       this.opened = this.opened === model.id ? null : model.id;
       this.plan = null;
-      this.setOptions(this.preferred);
+      const {ctx, gpuLayers} = this.preferred;
+      this.setOptions({ctx: ctx && model.context ? Math.min(ctx, model.context) : ctx, gpuLayers});
     },
     setOptions(change) {
       this.options = {...this.options, ...change};
@@ -92,7 +94,11 @@ export default {
       return h("header", {class: "panel-head"}, [
         h("h2", {id: "models-title"}, "Models"),
         h("button", {type: "button", class: "button primary", onClick: pickFiles}, [icon("upload"), "Import GGUF"]),
-        h("button", {type: "button", class: "icon-button panel-close", "aria-label": "Close models", onClick: closePanel}, icon("x")),
+        h(
+          "button",
+          {type: "button", class: "icon-button panel-close", "aria-label": "Close models", onClick: closePanel},
+          icon("x"),
+        ),
       ]);
     },
     renderStatus() {
@@ -105,7 +111,10 @@ export default {
         failed: `${name ?? "The model"} stopped`,
       };
       const size = state === "ready" && memory ? ` · ${formatBytes(memory)}` : "";
-      return h("p", {class: "panel-status numbers", role: "status"}, [h("i", {class: ["dot", state]}), words[state] + size]);
+      return h("p", {class: "panel-status numbers", role: "status"}, [
+        h("i", {class: ["dot", state]}),
+        words[state] + size,
+      ]);
     },
     renderEmpty() {
       return h("div", {class: "panel-empty"}, [
@@ -120,14 +129,23 @@ export default {
       const broken = models.filter((model) => model.problem);
       const card = (model) => h("li", {key: model.id}, modelCard(model, this));
       return [
-        uploads.length > 0 && h("ul", {class: "cards", "aria-label": "Imports"}, uploads.map((item) => h("li", {key: item.key}, uploadCard(item)))),
+        uploads.length > 0 &&
+          h(
+            "ul",
+            {class: "cards", "aria-label": "Imports"},
+            uploads.map((item) => h("li", {key: item.key}, uploadCard(item))),
+          ),
         usable.length > 0 && h("ul", {class: "cards", "aria-label": "Models on this machine"}, usable.map(card)),
         broken.length > 0 && h("h3", {class: "panel-section"}, "Cannot be used"),
         broken.length > 0 && h("ul", {class: "cards", "aria-label": "Files that cannot be used"}, broken.map(card)),
       ];
     },
     renderHint() {
-      return h("div", {class: "drop-hint"}, [icon("file-down"), h("p", "Drop GGUF files anywhere"), h("p", {class: "muted"}, "streamed to disk, resumes if interrupted")]);
+      return h("div", {class: "drop-hint"}, [
+        icon("file-down"),
+        h("p", "Drop GGUF files anywhere"),
+        h("p", {class: "muted"}, "streamed to disk, resumes if interrupted"),
+      ]);
     },
   },
   render() {
@@ -135,7 +153,10 @@ export default {
       this.renderHead(),
       this.renderStatus(),
       memoryBars(this.memory, this.status.memory, this.device),
-      h("div", {class: "panel-scroll"}, [...this.renderCards(), this.models?.length === 0 && !uploads.length && this.renderEmpty()]),
+      h("div", {class: "panel-scroll"}, [
+        ...this.renderCards(),
+        this.models?.length === 0 && !uploads.length && this.renderEmpty(),
+      ]),
       this.renderHint(),
     ]);
   },

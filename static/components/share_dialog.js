@@ -79,12 +79,19 @@ export default {
       const isCopied = this.copied === text;
       return h("div", {class: "share-command", key: text}, [
         h("code", text),
-        h("button", {type: "button", class: "button quiet small", onClick: () => this.copy(text)}, [icon(isCopied ? "check" : "copy"), isCopied ? "Copied" : label]),
+        h("button", {type: "button", class: "button quiet small", onClick: () => this.copy(text)}, [
+          icon(isCopied ? "check" : "copy"),
+          isCopied ? "Copied" : label,
+        ]),
       ]);
     },
     renderAlone() {
       return [
-        h("p", {class: "share-lead"}, "Only this machine can open Glasshouse now. To use it from phones and other computers in your network, stop it and start it again with:"),
+        h(
+          "p",
+          {class: "share-lead"},
+          "Only this machine can open Glasshouse now. To use it from phones and other computers in your network, stop it and start it again with:",
+        ),
         this.renderLine(this.command, "Copy"),
         h("p", {class: "hint"}, "This dialog then shows the address and a QR code. Others sign in with a passphrase."),
       ];
@@ -94,29 +101,51 @@ export default {
       const {path, size} = this.code;
       const minutes = Math.ceil(this.secondsLeft / 60);
       return h("div", {class: "qr-side"}, [
-        h("svg", {class: "qr", viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": "QR code that signs a phone in", "shape-rendering": "crispEdges"}, [
-          h("rect", {class: "qr-light", width: size, height: size}),
-          h("path", {class: "qr-dark", d: path}),
-        ]),
+        h(
+          "svg",
+          {
+            class: "qr",
+            viewBox: `0 0 ${size} ${size}`,
+            role: "img",
+            "aria-label": "QR code that signs a phone in",
+            "shape-rendering": "crispEdges",
+          },
+          [h("rect", {class: "qr-light", width: size, height: size}), h("path", {class: "qr-dark", d: path})],
+        ),
         h("p", {class: "hint numbers"}, `For one device · ${minutes} min left`),
         h("div", {class: "qr-actions"}, [
-          h("button", {type: "button", class: "button quiet small", onClick: () => this.copy(this.code.link)},
-            [icon(this.copied === this.code.link ? "check" : "link"), this.copied === this.code.link ? "Copied" : "Copy link"]),
-          h("button", {type: "button", class: "button quiet small", onClick: () => this.$emit("opened")}, [icon("refresh-cw"), "New code"]),
+          h("button", {type: "button", class: "button quiet small", onClick: () => this.copy(this.code.link)}, [
+            icon(this.copied === this.code.link ? "check" : "link"),
+            this.copied === this.code.link ? "Copied" : "Copy link",
+          ]),
+          h("button", {type: "button", class: "button quiet small", onClick: () => this.$emit("opened")}, [
+            icon("refresh-cw"),
+            "New code",
+          ]),
         ]),
       ]);
     },
     renderShared() {
       if (!this.addresses.length) {
-        return [h("p", {class: "share-lead"}, "Glasshouse is shared, but this machine is in no network now. Connect it and open this dialog again.")];
+        return [
+          h(
+            "p",
+            {class: "share-lead"},
+            "Glasshouse is shared, but this machine is in no network now. Connect it and open this dialog again.",
+          ),
+        ];
       }
       return [
         h("div", {class: "share-grid"}, [
           this.asksSignIn && this.renderCode(),
           h("div", [
-            h("p", {class: "share-lead"}, this.asksSignIn
-              ? "Scan the code with a phone in the same network: it is signed in without typing. Or open this address and type the passphrase:"
-              : "Open this address on any device in the same network. Sign-in is off: everybody who reaches it may use it."),
+            h(
+              "p",
+              {class: "share-lead"},
+              this.asksSignIn
+                ? "Scan the code with a phone in the same network: it is signed in without typing. Or open this address and type the passphrase:"
+                : "Open this address on any device in the same network. Sign-in is off: everybody who reaches it may use it.",
+            ),
             ...this.addresses.map((address) => this.renderLine(address, "Copy address")),
             h("p", {class: "hint"}, "Everybody who is signed in sees the same chats and models."),
           ]),
@@ -128,29 +157,55 @@ export default {
       if (this.isFixed) {
         return h("div", [
           h("h3", {class: "form-label"}, "Passphrase"),
-          h("p", {class: "share-lead"}, "It was given when Glasshouse was started (GLASSHOUSE_PASSPHRASE) and is changed there."),
+          h(
+            "p",
+            {class: "share-lead"},
+            "It was given when Glasshouse was started (GLASSHOUSE_PASSPHRASE) and is changed there.",
+          ),
           this.renderSignOut(),
         ]);
       }
       return h("div", [
         h("label", {class: "form-label", for: "new-passphrase"}, "New passphrase"),
         h("form", {class: "share-form", onSubmit: this.submitPassphrase}, [
-          h("input", {class: "field", id: "new-passphrase", type: "text", autocomplete: "off", autocapitalize: "none", spellcheck: "false",
-            placeholder: "At least 8 characters", value: this.passphrase, "aria-invalid": Boolean(this.problem), "aria-describedby": "passphrase-hint",
-            onInput: (event) => (this.passphrase = event.target.value)}),
+          h("input", {
+            class: "field",
+            id: "new-passphrase",
+            type: "text",
+            autocomplete: "off",
+            autocapitalize: "none",
+            spellcheck: "false",
+            placeholder: "At least 8 characters",
+            value: this.passphrase,
+            "aria-invalid": Boolean(this.problem),
+            "aria-describedby": "passphrase-hint",
+            onInput: (event) => (this.passphrase = event.target.value),
+          }),
           h("button", {type: "submit", class: "button", disabled: !this.passphrase.trim()}, "Change passphrase"),
         ]),
         this.problem && h("p", {class: "problem", role: "alert"}, this.problem),
         h("p", {class: "share-done", role: "status"}, this.done),
         this.newPassphrase && this.renderLine(this.newPassphrase, "Copy"),
-        h("p", {class: "hint", id: "passphrase-hint"}, "Changing it signs out every other device and program. It is kept as a hash, so it cannot be shown again later."),
-        this.renderSignOut(h("button", {type: "button", class: "button", onClick: this.makePassphrase}, [icon("key-round"), "Make one for me"])),
+        h(
+          "p",
+          {class: "hint", id: "passphrase-hint"},
+          "Changing it signs out every other device and program. It is kept as a hash, so it cannot be shown again later.",
+        ),
+        this.renderSignOut(
+          h("button", {type: "button", class: "button", onClick: this.makePassphrase}, [
+            icon("key-round"),
+            "Make one for me",
+          ]),
+        ),
       ]);
     },
     renderSignOut(before) {
       return h("div", {class: "share-actions"}, [
         before,
-        h("button", {type: "button", class: "button danger", onClick: this.signOutOthers}, [icon("log-out"), "Sign out other devices"]),
+        h("button", {type: "button", class: "button danger", onClick: this.signOutOthers}, [
+          icon("log-out"),
+          "Sign out other devices",
+        ]),
       ]);
     },
   },

@@ -73,7 +73,8 @@
       const tick = () => {
         const left = Math.ceil((end - Date.now()) / 1000);
         submit.disabled = left > 0;
-        if (left > 0) return complain(`Too many wrong attempts. Try again in ${left} ${left === 1 ? "second" : "seconds"}.`);
+        if (left > 0)
+          return complain(`Too many wrong attempts. Try again in ${left} ${left === 1 ? "second" : "seconds"}.`);
         window.clearInterval(timer);
         complain("");
       };
@@ -95,7 +96,10 @@
       if (!answer) return complain("Glasshouse does not answer. Is it still running, and are you on its network?");
       const body = await answer.json().catch(() => ({}));
       if (answer.status === 429) return wait(Number(answer.headers.get("Retry-After")) || 30);
-      if (secret.pairing) complain("This sign-in link was used already or is too old. Make a new one under Share, or type the passphrase.");
+      if (secret.pairing)
+        complain(
+          "This sign-in link was used already or is too old. Make a new one under Share, or type the passphrase.",
+        );
       else complain(body.error?.message ?? "Signing in did not work. Try again.");
       field.focus();
       field.select();

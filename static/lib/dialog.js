@@ -48,18 +48,18 @@ function element(tag, attributes = {}, ...children) {
  * @param {{title: string, text?: string, confirm?: string, cancel?: string, danger?: boolean}} question
  * @returns {Promise<boolean>}
  */
-export function confirmDialog({ title, text = "", confirm = "Delete", cancel = "Cancel", danger = true }) {
+export function confirmDialog({title, text = "", confirm = "Delete", cancel = "Cancel", danger = true}) {
   const titleId = freshId("confirm");
   const textId = freshId("confirm");
-  const no = element("button", { type: "button", class: "button" }, cancel);
-  const yes = element("button", { type: "button", class: danger ? "button danger" : "button primary" }, confirm);
+  const no = element("button", {type: "button", class: "button"}, cancel);
+  const yes = element("button", {type: "button", class: danger ? "button danger" : "button primary"}, confirm);
   const dialog = /** @type {HTMLDialogElement} */ (
     element(
       "dialog",
-      { class: "dialog dialog-confirm", role: "alertdialog", "aria-labelledby": titleId, "aria-describedby": textId },
-      element("h2", { id: titleId, class: "dialog-title" }, title),
-      element("p", { id: textId, class: "dialog-text" }, text),
-      element("div", { class: "dialog-actions" }, no, yes),
+      {class: "dialog dialog-confirm", role: "alertdialog", "aria-labelledby": titleId, "aria-describedby": textId},
+      element("h2", {id: titleId, class: "dialog-title"}, title),
+      element("p", {id: textId, class: "dialog-text"}, text),
+      element("div", {class: "dialog-actions"}, no, yes),
     )
   );
   return new Promise((resolve) => {
@@ -90,7 +90,9 @@ export async function copyText(text) {
     return true;
   } catch {
     const host = document.querySelector("dialog[open]") ?? document.body; // outside an open modal nothing is selectable
-    const area = /** @type {HTMLTextAreaElement} */ (element("textarea", { class: "visually-hidden", "aria-hidden": "true" }));
+    const area = /** @type {HTMLTextAreaElement} */ (
+      element("textarea", {class: "visually-hidden", "aria-hidden": "true"})
+    );
     area.value = text;
     host.append(area);
     area.select();

@@ -36,14 +36,22 @@ export const opensAs = (name) => ({
  * @param {any[]} children
  */
 export function dialogFrame(vm, {title, class: kind = "", note = null}, children) {
-  return h("dialog", {ref: "dialog", class: ["dialog", kind], "aria-labelledby": vm.titleId, onClose: () => vm.onClose?.()}, [
-    h("header", {class: "dialog-head"}, [
-      h("h2", {id: vm.titleId, class: "dialog-title", tabindex: -1, autofocus: true}, title),
-      note,
-      h("button", {type: "button", class: "icon-button", "aria-label": "Close", onClick: () => vm.close()}, icon("x")),
-    ]),
-    ...children,
-  ]);
+  return h(
+    "dialog",
+    {ref: "dialog", class: ["dialog", kind], "aria-labelledby": vm.titleId, onClose: () => vm.onClose?.()},
+    [
+      h("header", {class: "dialog-head"}, [
+        h("h2", {id: vm.titleId, class: "dialog-title", tabindex: -1, autofocus: true}, title),
+        note,
+        h(
+          "button",
+          {type: "button", class: "icon-button", "aria-label": "Close", onClick: () => vm.close()},
+          icon("x"),
+        ),
+      ]),
+      ...children,
+    ],
+  );
 }
 
 /**
@@ -56,10 +64,18 @@ export function segments({label, name, value, choices, onChoose}) {
     h("legend", {class: "visually-hidden"}, label),
     ...choices.map((choice) =>
       h("label", {class: ["segment", value === choice.value && "on", choice.disabled && "off"], key: choice.value}, [
-        h("input", {type: "radio", class: "visually-hidden", name, value: choice.value, checked: value === choice.value,
-          disabled: choice.disabled, onChange: () => onChoose(choice.value)}),
+        h("input", {
+          type: "radio",
+          class: "visually-hidden",
+          name,
+          value: choice.value,
+          checked: value === choice.value,
+          disabled: choice.disabled,
+          onChange: () => onChoose(choice.value),
+        }),
         choice.icon && icon(choice.icon),
         h("span", choice.label),
-      ])),
+      ]),
+    ),
   ]);
 }

@@ -32,3 +32,14 @@ export function formatTokens(count) {
   if (count >= 1024 && count % 1024 === 0) return `${count / 1024}k`;
   return count.toLocaleString("en");
 }
+
+/**
+ * The contexts to choose from: round ones up to the largest, the largest itself, and the one that is chosen now.
+ * @param {number} largest
+ * @param {number | null} chosen
+ */
+export function contextSizes(largest, chosen) {
+  const sizes = new Set([largest, chosen].filter(Boolean));
+  for (let size = 2048; size < largest; size *= 2) sizes.add(size);
+  return [...sizes].sort((one, other) => one - other);
+}

@@ -21,10 +21,11 @@ function ramBar(memory, modelBytes) {
   const free = `${formatBytes(memory.ramFree)} free of ${formatBytes(memory.ramTotal)}`;
   const parts = [model > 0 && `model ${formatBytes(model)}`, `other ${formatBytes(other)}`];
   return h("div", {class: "memory numbers"}, [
-    h("div", {class: "memory-bar", role: "img", "aria-label": `Memory: ${[...parts.filter(Boolean), free].join(", ")}`}, [
-      segment("of-model", model, memory.ramTotal),
-      segment("of-others", other, memory.ramTotal),
-    ]),
+    h(
+      "div",
+      {class: "memory-bar", role: "img", "aria-label": `Memory: ${[...parts.filter(Boolean), free].join(", ")}`},
+      [segment("of-model", model, memory.ramTotal), segment("of-others", other, memory.ramTotal)],
+    ),
     h("div", {class: "memory-legend", "aria-hidden": "true"}, [
       model > 0 && key("of-model", parts[0]),
       key("of-others", parts[1]),
@@ -38,8 +39,15 @@ function gpuBar(gpu) {
   const used = gpu.total - gpu.free;
   const free = `${formatBytes(gpu.free)} VRAM free of ${formatBytes(gpu.total)}`;
   return h("div", {class: "memory numbers", key: gpu.name}, [
-    h("div", {class: "memory-bar", role: "img", "aria-label": `${gpu.name}: ${formatBytes(used)} used, ${free}`}, segment("of-gpu", used, gpu.total)),
-    h("div", {class: "memory-legend", "aria-hidden": "true"}, [key("of-gpu", gpu.name), h("span", {class: "memory-free"}, free)]),
+    h(
+      "div",
+      {class: "memory-bar", role: "img", "aria-label": `${gpu.name}: ${formatBytes(used)} used, ${free}`},
+      segment("of-gpu", used, gpu.total),
+    ),
+    h("div", {class: "memory-legend", "aria-hidden": "true"}, [
+      key("of-gpu", gpu.name),
+      h("span", {class: "memory-free"}, free),
+    ]),
   ]);
 }
 

@@ -3,9 +3,7 @@
 // which holds the state and does what the buttons say.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {formatBytes, formatParameters, formatTokens} from "glasshouse/format.js";
-
-const CONTEXTS = [2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576];
+import {contextSizes, formatBytes, formatParameters, formatTokens} from "glasshouse/format.js";
 
 /**
  * @typedef {{id: string, name: string, fileName: string, architecture: string, parameters: number, quantization: string,
@@ -21,11 +19,14 @@ function facts(model) {
     model.quantization,
     formatBytes(model.size),
     model.context > 0 && `${formatTokens(model.context)} context`,
-  ].filter(Boolean).join(" · ");
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 /** @param {Model} model @param {any} panel */
-const isRunningOrBusy = (model, panel) => panel.status.id === model.id && !["stopped", "failed"].includes(panel.status.state);
+const isRunningOrBusy = (model, panel) =>
+  panel.status.id === model.id && !["stopped", "failed"].includes(panel.status.state);
 
 /** What it is, where it comes from, whether the next message starts it, and whether it fits into what is free now. */
 function factsLine(model, panel) {
@@ -62,37 +63,77 @@ function progress(model, panel) {
   if (state !== "starting") return null;
   const percent = Math.floor(share * 100);
   return h("div", {class: "model-progress"}, [
-    h("div", {class: "bar pulsing", role: "progressbar", "aria-label": `Loading ${model.name}`, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": percent},
-      h("i", {style: {width: `${Math.max(2, share * 100)}%`}})),
-    h("p", {class: "model-progress-words numbers"}, [h("span", share < 1 ? "Loading · reading weights" : "Loading · warming up"), h("span", `${percent} %`)]),
+    h(
+      "div",
+      {
+        class: "bar pulsing",
+        role: "progressbar",
+        "aria-label": `Loading ${model.name}`,
+        "aria-valuemin": 0,
+        "aria-valuemax": 100,
+        "aria-valuenow": percent,
+      },
+      h("i", {style: {width: `${Math.max(2, share * 100)}%`}}),
+    ),
+    h("p", {class: "model-progress-words numbers"}, [
+      h("span", share < 1 ? "Loading · reading weights" : "Loading · warming up"),
+      h("span", `${percent} %`),
+    ]),
   ]);
 }
 
 /** @param {Model} model @param {any} panel @param {string} nameId */
 function options(model, panel, nameId) {
-  const sizes = CONTEXTS.filter((size) => size < model.context);
-  if (model.context) sizes.push(model.context);
   const numberOrNull = (event) => (event.target.value === "" ? null : Number(event.target.value));
   const isRunning = panel.status.id === model.id && panel.status.state === "ready";
   const hasGpu = panel.memory.gpus.length > 0 && !panel.device;
   return h("div", {class: "model-options", id: `options-${model.id}`}, [
     h("label", {class: "option"}, [
       h("span", "Context"),
-      h("select", {class: "field small", value: panel.options.ctx ?? "", onChange: (event) => panel.setOptions({ctx: numberOrNull(event)})}, [
-        h("option", {value: ""}, "Auto"),
-        ...sizes.map((size) => h("option", {value: size}, formatTokens(size))),
+      h(
+        "select",
+        {
+          class: "field small",
+          value: panel.options.ctx ?? "",
+          onChange: (event) => panel.setOptions({ctx: numberOrNull(event)}),
+        },
+        [
+          h("option", {value: ""}, "Auto"),
+          ...contextSizes(model.context, panel.options.ctx).map((size) =>
+            h("option", {value: size}, formatTokens(size)),
+          ),
+        ],
+      ),
+    ]),
+    hasGpu &&
+      h("label", {class: "option"}, [
+        h("span", "GPU layers"),
+        h("input", {
+          class: "field small",
+          type: "number",
+          min: 0,
+          inputmode: "numeric",
+          placeholder: "As many as fit",
+          value: panel.options.gpuLayers ?? "",
+          onChange: (event) => panel.setOptions({gpuLayers: numberOrNull(event)}),
+        }),
       ]),
-    ]),
-    hasGpu && h("label", {class: "option"}, [
-      h("span", "GPU layers"),
-      h("input", {class: "field small", type: "number", min: 0, inputmode: "numeric", placeholder: "As many as fit", value: panel.options.gpuLayers ?? "",
-        onChange: (event) => panel.setOptions({gpuLayers: numberOrNull(event)})}),
-    ]),
-    panel.plan?.id === model.id && h("p", {class: ["option-plan", "numbers", panel.plan.isTooBig && "too-big"], role: "status"}, panel.plan.text),
-    (isRunning || model.canDelete) && h("div", {class: "option-actions"}, [
-      isRunning && h("button", {type: "button", class: "button", "aria-describedby": nameId, onClick: () => panel.load(model)}, [icon("refresh-cw"), "Reload"]),
-      model.canDelete && h("button", {type: "button", class: "button danger", "aria-describedby": nameId, onClick: () => panel.remove(model)}, [icon("trash-2"), "Delete"]),
-    ]),
+    panel.plan?.id === model.id &&
+      h("p", {class: ["option-plan", "numbers", panel.plan.isTooBig && "too-big"], role: "status"}, panel.plan.text),
+    (isRunning || model.canDelete) &&
+      h("div", {class: "option-actions"}, [
+        isRunning &&
+          h("button", {type: "button", class: "button", "aria-describedby": nameId, onClick: () => panel.load(model)}, [
+            icon("refresh-cw"),
+            "Reload",
+          ]),
+        model.canDelete &&
+          h(
+            "button",
+            {type: "button", class: "button danger", "aria-describedby": nameId, onClick: () => panel.remove(model)},
+            [icon("trash-2"), "Delete"],
+          ),
+      ]),
   ]);
 }
 
@@ -101,7 +142,8 @@ function problem(text, dismiss) {
   return h("div", {class: "model-problem", role: "alert"}, [
     icon("circle-alert"),
     h("p", text),
-    dismiss && h("button", {type: "button", class: "icon-button", "aria-label": "Dismiss", onClick: dismiss}, icon("x")),
+    dismiss &&
+      h("button", {type: "button", class: "icon-button", "aria-label": "Dismiss", onClick: dismiss}, icon("x")),
   ]);
 }
 
@@ -113,20 +155,51 @@ export function modelCard(model, panel) {
   const isActive = id === model.id;
   const isBusy = isActive && (state === "starting" || state === "stopping");
   const sentence = panel.errors[model.id] ?? (isActive && state === "failed" ? error : null);
-  return h("article", {class: ["card", "model", isActive && `is-${state}`, model.problem && "is-broken"], "aria-labelledby": nameId}, [
-    h("div", {class: "model-line"}, [
-      h("h3", {class: "model-name", id: nameId}, model.name),
-      h("div", {class: "model-actions"}, model.problem
-        ? model.canDelete && h("button", {type: "button", class: "icon-button", "aria-label": `Delete ${model.name}`, title: "Delete", onClick: () => panel.remove(model)}, icon("trash-2"))
-        : [
-            !isBusy && h("button", {type: "button", class: ["icon-button", isOpen && "on"], "aria-label": `Options of ${model.name}`, title: "Options", "aria-expanded": isOpen,
-              "aria-controls": `options-${model.id}`, onClick: () => panel.toggleOptions(model)}, icon("sliders-horizontal")),
-            mainButton(model, panel, nameId),
-          ]),
-    ]),
-    model.problem ? problem(model.problem) : factsLine(model, panel),
-    progress(model, panel),
-    sentence && problem(sentence, panel.errors[model.id] ? () => panel.dismissError(model.id) : undefined),
-    isOpen && options(model, panel, nameId),
-  ]);
+  return h(
+    "article",
+    {class: ["card", "model", isActive && `is-${state}`, model.problem && "is-broken"], "aria-labelledby": nameId},
+    [
+      h("div", {class: "model-line"}, [
+        h("h3", {class: "model-name", id: nameId}, model.name),
+        h(
+          "div",
+          {class: "model-actions"},
+          model.problem
+            ? model.canDelete &&
+                h(
+                  "button",
+                  {
+                    type: "button",
+                    class: "icon-button",
+                    "aria-label": `Delete ${model.name}`,
+                    title: "Delete",
+                    onClick: () => panel.remove(model),
+                  },
+                  icon("trash-2"),
+                )
+            : [
+                !isBusy &&
+                  h(
+                    "button",
+                    {
+                      type: "button",
+                      class: ["icon-button", isOpen && "on"],
+                      "aria-label": `Options of ${model.name}`,
+                      title: "Options",
+                      "aria-expanded": isOpen,
+                      "aria-controls": `options-${model.id}`,
+                      onClick: () => panel.toggleOptions(model),
+                    },
+                    icon("sliders-horizontal"),
+                  ),
+                mainButton(model, panel, nameId),
+              ],
+        ),
+      ]),
+      model.problem ? problem(model.problem) : factsLine(model, panel),
+      progress(model, panel),
+      sentence && problem(sentence, panel.errors[model.id] ? () => panel.dismissError(model.id) : undefined),
+      isOpen && options(model, panel, nameId),
+    ],
+  );
 }

@@ -22,6 +22,7 @@ function describe(item) {
     case "done":
       return "Ready to load";
     default:
+      if (item.sent >= item.size) return `${formatBytes(item.size)} sent · writing to disk and checking`;
       return item.speed > 0
         ? `${share} · ${formatBytes(item.speed)}/s · ${formatSeconds((item.size - item.sent) / item.speed)} left`
         : share;
@@ -33,16 +34,16 @@ const percent = (item) => (item.size ? Math.floor((100 * item.sent) / item.size)
 
 /** Opens a file picker and goes on with the same file. @param {import("./uploads.js").Upload} item */
 function chooseAgain(item) {
-  const input = Object.assign(document.createElement("input"), { type: "file", accept: ".gguf" });
+  const input = Object.assign(document.createElement("input"), {type: "file", accept: ".gguf"});
   input.addEventListener("change", () => input.files?.[0] && resumeWith(item, input.files[0]));
   input.click();
 }
 
 /** @param {import("./uploads.js").Upload} item */
 function actions(item) {
-  const button = (label, onClick) => h("button", { type: "button", class: "button small", onClick }, label);
+  const button = (label, onClick) => h("button", {type: "button", class: "button small", onClick}, label);
   const cross = (label, onClick) =>
-    h("button", { type: "button", class: "icon-button small", "aria-label": label, title: label, onClick }, icon("x"));
+    h("button", {type: "button", class: "icon-button small", "aria-label": label, title: label, onClick}, icon("x"));
   const cancel = cross(`Cancel import of ${item.name}`, () => cancelUpload(item));
   switch (item.state) {
     case "interrupted":
@@ -53,7 +54,7 @@ function actions(item) {
         cross("Dismiss", () => dismissUpload(item)),
       ];
     case "done":
-      return [h("span", { class: "badge good" }, [icon("check"), "imported"])];
+      return [h("span", {class: "badge good"}, [icon("check"), "imported"])];
     default:
       return [cancel];
   }
@@ -65,18 +66,37 @@ function actions(item) {
  */
 export function uploadCard(item) {
   const isFailed = item.state === "failed";
-  return h("article", { key: `upload-${item.key}`, class: ["card", "upload-card", `is-${item.state}`], "aria-label": `Import of ${item.name}` }, [
-    h("div", { class: "model-line" }, [
-      h("div", { class: "model-title" }, [
-        h("h3", { class: "model-name" }, item.name),
-        isFailed
-          ? h("p", { class: "problem", role: "alert" }, item.error)
-          : h("div", { class: "model-facts numbers" }, item.error || describe(item)),
+  return h(
+    "article",
+    {
+      key: `upload-${item.key}`,
+      class: ["card", "upload-card", `is-${item.state}`],
+      "aria-label": `Import of ${item.name}`,
+    },
+    [
+      h("div", {class: "model-line"}, [
+        h("div", {class: "model-title"}, [
+          h("h3", {class: "model-name"}, item.name),
+          isFailed
+            ? h("p", {class: "problem", role: "alert"}, item.error)
+            : h("div", {class: "model-facts numbers"}, item.error || describe(item)),
+        ]),
+        h("div", {class: "model-actions"}, actions(item)),
       ]),
-      h("div", { class: "model-actions" }, actions(item)),
-    ]),
-    !isFailed && item.state !== "done" &&
-      h("div", { class: "bar", role: "progressbar", "aria-label": `Importing ${item.name}`, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": percent(item) },
-        h("i", { style: { width: `${item.size ? (100 * item.sent) / item.size : 0}%` } })),
-  ]);
+      !isFailed &&
+        item.state !== "done" &&
+        h(
+          "div",
+          {
+            class: "bar",
+            role: "progressbar",
+            "aria-label": `Importing ${item.name}`,
+            "aria-valuemin": 0,
+            "aria-valuemax": 100,
+            "aria-valuenow": percent(item),
+          },
+          h("i", {style: {width: `${item.size ? (100 * item.sent) / item.size : 0}%`}}),
+        ),
+    ],
+  );
 }

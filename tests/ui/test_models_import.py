@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import filecmp
+import functools
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -54,10 +56,16 @@ def import_card(page: Page, name: str = NAME) -> Locator:
     return page.get_by_role("article", name=f"Import of {name}", exact=True)
 
 
-async def slow_down(page: Page, bytes_per_second: float) -> None:
+async def slow_down(page: Page) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Send slowly from now on, until the returned function is called."""
     session = await page.context.new_cdp_session(page)
-    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}
-    await session.send("Network.emulateNetworkConditions", limits)
+
+    async def limit(bytes_per_second: float) -> None:
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}
+        await session.send("Network.emulateNetworkConditions", limits)
+
+    await limit(SLOW)
+    return functools.partial(limit, -1)
 
 
 async def reach(card: Locator, percent: int) -> None:
@@ -137,7 +145,7 @@ async def test_several_files_go_one_after_the_other_and_bad_ones_say_why(
 
 async def test_cancel_in_the_middle_leaves_nothing(page: Page, import_server: RunningServer, model_file: Path) -> None:
     await open_models(page)
-    await slow_down(page, SLOW)
+    await slow_down(page)
     await pick(page, model_file)
     card = import_card(page)
     await reach(card, 5)
@@ -156,14 +164,14 @@ async def test_a_cut_connection_costs_nothing(
 ) -> None:
     page_watch.allow("ERR_INTERNET_DISCONNECTED")  # what Chromium says to requests of an unplugged machine
     panel = await open_models(page)
-    await slow_down(page, SLOW)
+    speed_up = await slow_down(page)
     await pick(page, model_file)
     card = import_card(page)
     await reach(card, 10)
     await page.route("**/api/uploads/**", lambda route: route.abort("internetdisconnected"))
     await expect(card).to_contain_text("connection lost, trying again")
     await page.unroute("**/api/uploads/**")
-    await slow_down(page, -1)
+    await speed_up()
     await expect(model_card(panel, SHOWN)).to_be_visible(timeout=30_000)
     assert filecmp.cmp(model_file, import_server.models_dir / NAME, shallow=False)
 
@@ -172,7 +180,7 @@ async def test_after_a_reload_the_same_file_goes_on_where_it_stopped(
     page: Page, import_server: RunningServer, model_file: Path
 ) -> None:
     panel = await open_models(page)
-    await slow_down(page, SLOW)
+    speed_up = await slow_down(page)
     await pick(page, model_file)
     await reach(import_card(page), 15)
     warnings: list[str] = []
@@ -184,6 +192,7 @@ async def test_after_a_reload_the_same_file_goes_on_where_it_stopped(
     page.on("dialog", leave_anyway)
     await page.reload()
     assert warnings == ["beforeunload"]
+    await speed_up()
 
     card = import_card(page)
     await expect(card).to_contain_text("Choose the same file to go on.")
@@ -204,7 +213,7 @@ async def test_after_a_reload_the_same_file_goes_on_where_it_stopped(
 
 async def test_with_the_panel_closed_a_tray_shows_the_import(page: Page, model_file: Path) -> None:
     await open_models(page)
-    await slow_down(page, SLOW)
+    await slow_down(page)
     await pick(page, model_file)
     await reach(import_card(page), 1)
     await page.evaluate("import('glasshouse/shell.js').then((shell) => shell.closePanel())")

@@ -173,12 +173,15 @@ async def test_numbers_are_asked_for_only_while_the_panel_is_seen(page: Page) ->
             looks.append(str(payload))
 
     page.on("websocket", lambda socket: socket.on("framesent", note))
+    await page.clock.install()
     await open_models(page)
-    await wait_until(lambda: len(looks) >= 3, "the panel asks every two seconds")
+    before = len(looks)
+    await page.clock.run_for(10_000)
+    await wait_until(lambda: len(looks) >= before + 4, "the panel asks every two seconds")
     await page.evaluate("import('glasshouse/shell.js').then((shell) => shell.closePanel())")
     await expect(page.get_by_role("complementary", name="Models")).to_be_hidden()
     before = len(looks)
-    await page.wait_for_timeout(4500)  # two times that it would have asked
+    await page.clock.run_for(60_000)
     assert len(looks) == before
 
 
