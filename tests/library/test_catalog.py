@@ -109,7 +109,8 @@ async def test_links_are_followed_and_loops_are_not(models_dir: Path, tmp_path: 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     write_model(elsewhere / "linked.gguf")
-    (models_dir / "loop").symlink_to(models_dir, target_is_directory=True)
+    for number in range(5):  # followed, these would be five to the power of the depth
+        (models_dir / f"loop{number}").symlink_to(models_dir, target_is_directory=True)
     (models_dir / "self.gguf").symlink_to(models_dir / "self.gguf")
     (models_dir / "link").symlink_to(elsewhere, target_is_directory=True)
     (models_dir / "again").symlink_to(elsewhere, target_is_directory=True)
@@ -119,17 +120,17 @@ async def test_links_are_followed_and_loops_are_not(models_dir: Path, tmp_path: 
 
 
 async def test_equal_file_names_get_ids_of_their_own_that_stay(models_dir: Path, tmp_path: Path) -> None:
-    write_model(models_dir / "Same.gguf")
+    write_model(models_dir / "a-same.gguf")
     for folder in ("one", "two"):
         (models_dir / folder).mkdir()
-        write_model(models_dir / folder / "same.gguf")
+        write_model(models_dir / folder / "A-Same.gguf")
     catalog = _catalog(models_dir)
     before = {model.path: model.id for model in await catalog.scan()}
-    assert before[models_dir / "Same.gguf"] == "Same"
+    assert before[models_dir / "a-same.gguf"] == "a-same"
     assert len({model_id.casefold() for model_id in before.values()}) == 3
-    (models_dir / "one" / "same.gguf").unlink()
+    (models_dir / "one" / "A-Same.gguf").unlink()
     after = {model.path: model.id for model in await catalog.scan()}
-    assert after[models_dir / "two" / "same.gguf"] == before[models_dir / "two" / "same.gguf"]
+    assert after[models_dir / "two" / "A-Same.gguf"] == before[models_dir / "two" / "A-Same.gguf"]
 
 
 async def test_a_model_is_found_by_anything_that_names_it(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

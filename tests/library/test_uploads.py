@@ -139,6 +139,32 @@ async def test_a_cancelled_request_keeps_what_came(uploads: Uploads, content: by
     assert (await uploads.status(upload.id)).offset == 1_250_000
 
 
+async def test_a_cancelled_request_waits_for_the_disk(
+    uploads: Uploads, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that still writes must not be outrun by the next request, which would write to the same file."""
+    disk_is_ready = asyncio.Event()
+    write_began = asyncio.Event()
+    write = AsyncFileIO.write
+
+    async def slow_write(self: AsyncFileIO, data: Any) -> int:
+        write_began.set()
+        await disk_is_ready.wait()
+        return await write(self, data)
+
+    monkeypatch.setattr(AsyncFileIO, "write", slow_write)
+    upload = await uploads.start("slow.gguf", len(content))
+    request = asyncio.create_task(uploads.append(upload.id, 0, _chunks(content[:2_000_000])))
+    await write_began.wait()
+    request.cancel()
+    done, _ = await asyncio.wait([request], timeout=0.05)
+    assert not done
+    disk_is_ready.set()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert (await uploads.status(upload.id)).offset >= 1 << 20
+
+
 async def test_an_import_goes_on_after_a_restart(folder: Path, content: bytes) -> None:
     before = Uploads(folder, free_margin_bytes=0)
     upload = await before.start("resumed.gguf", len(content))
