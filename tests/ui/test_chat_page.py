@@ -57,6 +57,7 @@ async def test_an_answer_streams_and_goes_on_after_a_reload(open_page: PageOpene
     await wait_until_idle(page)
     whole = await page.locator("article.answer .prose").last.inner_text()
     assert len(whole) >= len(later)
+    await expect(page.get_by_role("status").filter(has_text=whole[:40])).to_have_count(1)  # read out once, when whole
     stats = page.locator("article.answer .stats").last
     await expect(stats).to_contain_text(re.compile(r"tok/s · first word [\d.]+ m?s"))
     await expect(page.get_by_label(re.compile("of 2,048 tokens of context used"))).to_be_visible()

@@ -7,6 +7,7 @@ new chat) and `/c/{id}`; going from one to the other loads nothing.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 
@@ -25,6 +26,7 @@ from webui.ui.components.thread_view import ThreadSnapshot, ThreadView
 from webui.ui.components.top_bar import TopBar
 
 APP_TITLE = "Glasshouse"
+LOOK_SECONDS = 0.5  # a page does not wait longer for the folders of models
 
 _Handler = Callable[["ChatPage", GenericEventArguments], Awaitable[None]]
 
@@ -50,6 +52,7 @@ class ChatPage:
         self._app = application
         self._owner = owner
         self._conversation_id: str | None = None
+        self._default: ModelFile | None = None
         self._visits = 0
         self._early: list[ChatEvent] | None = None  # what happened while the thread was being read
         self._unwatch: Callable[[], None] = _nothing
@@ -80,10 +83,11 @@ class ChatPage:
         """Fill the page that is about to be sent; returns its title."""
         self._stops.append(self._app.chats.changed.subscribe(lambda _: self._list_soon()))
         self._stops.append(self._app.models.changed.subscribe(self._show_status))
-        self._default = await self._find_default()
+        self._stops.append(self._app.models.catalog_changed.subscribe(self._on_catalog))
         self._show_status(self._app.models.status)
+        await asyncio.wait({self._find_default_soon()}, timeout=LOOK_SECONDS)
         self.side.show(await self._app.chats.list())
-        return await self._visit(conversation_id, self.thread.begin)
+        return await self._visit(conversation_id, self.thread.begin) or APP_TITLE
 
     def close(self) -> None:
         self._unwatch()
@@ -95,13 +99,18 @@ class ChatPage:
     async def open(self, conversation_id: str | None, *, address: bool = True) -> None:
         """Show a conversation, or a new chat, without loading a page."""
         title = await self._visit(conversation_id, self.thread.show)
+        if title is None:
+            return
         if address:
             self.shell.show_address(f"/c/{conversation_id}" if conversation_id else "/", title)
         else:
             self.shell.show_title(title)
 
-    async def _visit(self, conversation_id: str | None, show: Callable[[ThreadSnapshot], None]) -> str:
-        """Watch the conversation and show its thread, so that nothing in between is lost; returns the page's title."""
+    async def _visit(self, conversation_id: str | None, show: Callable[[ThreadSnapshot], None]) -> str | None:
+        """Watch the conversation and show its thread, so that nothing in between is lost.
+
+        Returns the page's title, or None when the person went elsewhere meanwhile.
+        """
         self._visits += 1
         visit = self._visits
         self._leave()
@@ -117,8 +126,9 @@ class ChatPage:
             view = ThreadSnapshot(thread, waiting=chats.waiting(conversation_id))
         except UnknownConversation as error:
             view = ThreadSnapshot(problem=error.message)
-        if visit == self._visits:  # nobody went elsewhere meanwhile
-            self._enter(view, show)
+        if visit != self._visits:
+            return None
+        self._enter(view, show)
         return f"{view.thread.conversation.title} · {APP_TITLE}" if view.thread else APP_TITLE
 
     def _leave(self) -> None:
@@ -254,14 +264,21 @@ class ChatPage:
         self.thread.show_model(status, self._default)
         self.composer.show_model(model.name if model else "")
 
-    async def _find_default(self) -> ModelFile | None:
-        """The model that a first message would start."""
+    def _on_catalog(self, _: None) -> None:
+        self._find_default_soon()
+
+    def _find_default_soon(self) -> asyncio.Task[None]:
+        return background_tasks.create(self._find_default())
+
+    async def _find_default(self) -> None:
+        """Find the model that a first message would start."""
         models = await self._app.models.models()
         chosen = self._app.preferences.get().model_id
         try:
-            return next((model for model in models if model.id == chosen), None) or choose_default(models)
+            self._default = next((model for model in models if model.id == chosen), None) or choose_default(models)
         except NoModel:
-            return None
+            self._default = None
+        self._show_status(self._app.models.status)
 
 
 def _nothing() -> None:
