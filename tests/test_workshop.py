@@ -64,12 +64,24 @@ def test_every_setting_is_a_flag() -> None:
     assert not missing, f"`glasshouse serve` has no flag for {', '.join(missing)}."
 
 
+def anchors_of(paper: Path) -> set[str]:
+    """The names that headings get, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", paper.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("paper", PAPERS, ids=paper_id)
 def test_links_lead_somewhere(paper: Path) -> None:
     text = re.sub(r"```.*?```", "", paper.read_text(encoding="utf-8"), flags=re.DOTALL)
-    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r'(?:src|srcset|href)="([^"#]+)"', text)
-    local = [target for target in targets if "://" not in target and not target.startswith("mailto:")]
-    dead = [target for target in local if not (paper.parent / target).exists()]
+    links = re.findall(r"\]\(([^)\s]+)[^)]*\)", text) + re.findall(r'(?:src|srcset|href)="([^"]+)"', text)
+    dead = []
+    for link in links:
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = paper.parent / name if name else paper
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            dead.append(link)
     assert not dead, f"{paper_id(paper)} links to what does not exist: {', '.join(dead)}"
 
 
