@@ -1,6 +1,6 @@
 // @ts-check
 // The model panel: how full the memory is, which models there are, which one runs, and what is being imported.
-// The server sends the whole truth in `initial` and later in receive({models | status | memory | plan}).
+// The server sends the whole truth in `initial` and later in receive({models | status | memory}).
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {confirmDialog} from "glasshouse/dialog.js";
@@ -43,10 +43,15 @@ export default {
     window.removeEventListener("focus", this.onFocus);
   },
   methods: {
-    /** @param {object} news any of models, status, memory, chosen, preferred, plan */
+    /** @param {object} news any of models, status, memory, chosen, preferred */
     receive(news) {
       Object.assign(this, news);
       if (this.opened && !this.models?.some((model) => model.id === this.opened)) this.opened = null;
+    },
+    /** What the chosen options would take; an answer that comes late is for options that are not chosen any more. */
+    showPlan(plan, {id, ctx, gpuLayers}) {
+      const isWanted = this.opened === id && this.options.ctx === ctx && this.options.gpuLayers === gpuLayers;
+      if (isWanted) this.plan = {id, ...plan};
     },
     /** @param {string} id @param {string} message */
     showError(id, message) {

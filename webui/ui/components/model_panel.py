@@ -146,4 +146,4 @@ class ModelPanel(Element, component=COMPONENTS / "model_panel.js"):
             return
         memory = await asyncio.to_thread(self._models.memory)
         text = plan_words(plan, memory)
-        self._send(plan={"id": model_id, "text": text, "isTooBig": isinstance(plan, ModelTooBig)})
+        self.run_method("showPlan", {"text": text, "isTooBig": isinstance(plan, ModelTooBig)}, event.args)
