@@ -60,7 +60,7 @@ def _plan(
 
 def test_a_small_model_gets_a_whole_context_in_every_slot(starter: GgufHeader) -> None:
     options = _plan(starter, _machine(24)).options
-    assert (options.context_tokens, options.kv_tokens, options.num_slots) == (8192, 4 * 8192, 4)
+    assert (options.context_tokens, options.kv_tokens, options.num_slots) == (8192, 2 * 8192, 4)
     assert options.gpu_layers == 0
 
 
@@ -103,7 +103,7 @@ def test_too_big_names_both_numbers(eight_billion: GgufHeader) -> None:
 def test_a_large_gpu_takes_every_layer_and_frees_the_ram(eight_billion: GgufHeader) -> None:
     plan = _plan(eight_billion, _machine(4, (24,)))
     assert plan.options.gpu_layers == -1
-    assert plan.options.kv_tokens == 4 * 8192
+    assert plan.options.kv_tokens == 2 * 8192
     assert plan.weights_bytes < plan.vram_needed <= 24 * GIB
     assert plan.ram_needed < 2 * GIB
 

@@ -18,6 +18,7 @@ from webui.types import EngineOptions, Memory
 
 DEFAULT_CONTEXT = 8192
 SMALLEST_DEFAULT_CONTEXT = 2048
+WHOLE_CONVERSATIONS = 2  #: whole contexts that the KV memory holds side by side; most chats are far shorter
 
 _KV_STEP = 256  # llama.cpp rounds the KV memory up to this many cells
 _KV_ELEMENT_BYTES = 2  # F16
@@ -139,9 +140,9 @@ def _contexts(trained: int, asked: int | None) -> list[int]:
 
 
 def _choose_kv_tokens(sizes: _Sizes, memory: Memory, context: int, offloads: bool) -> int:
-    """Room for one whole context at least, for one in every slot at most; in between what is left beside the weights,
+    """Room for one whole context at least, for WHOLE_CONVERSATIONS at most; in between what is left beside the weights,
     but no more than a quarter of the free memory."""
-    least, most = _round_up(context), _round_up(context * sizes.slots)
+    least, most = _round_up(context), _round_up(context * min(sizes.slots, WHOLE_CONVERSATIONS))
     free = _usable_vram(sizes, memory, most) if offloads else _usable_ram(memory) - sizes.process
     room = min(free // 4, free - sizes.weights - sizes.compute(most))
     affordable = room // sizes.kv_per_token // _KV_STEP * _KV_STEP if sizes.kv_per_token else most
