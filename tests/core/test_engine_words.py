@@ -73,6 +73,10 @@ def test_a_death_is_explained_in_words(exit_code: int, words: str) -> None:
     assert words in explain_death(exit_code)
 
 
+def test_a_death_for_want_of_memory_says_so_whatever_the_code() -> None:
+    assert explain_death(-6, ["ggml-cuda.cu:97: CUDA error", "cudaMalloc failed: out of memory"]) == "memory ran out"
+
+
 def test_a_death_while_loading_is_out_of_memory_when_anything_says_so() -> None:
     assert isinstance(explain_failed_start("Tiny", -9, []), OutOfMemory)
     assert isinstance(explain_failed_start("Tiny", -6, ["cudaMalloc failed: out of memory"]), OutOfMemory)

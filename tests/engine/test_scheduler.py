@@ -226,6 +226,22 @@ def test_idle_prefixes_make_room_before_anybody_is_interrupted() -> None:
     assert house.scheduler.kv_used <= 200
 
 
+def test_of_idle_prefixes_the_one_unused_for_longest_goes_first() -> None:
+    house = House(slots=3, kv=200, context=200)
+    used = house.ask([1] * 80, answer=2)
+    house.run()
+    house.ask([2] * 80, answer=2)
+    house.run()
+    used = house.ask([*used.tokens, 5], answer=2)
+    house.run()
+    house.ask([3] * 100, owner="somebody else", answer=2)
+    house.run()
+    again = house.ask([*used.tokens, 5], answer=2)
+    house.run()
+    assert again.num_cached_tokens == used.num_tokens - 1
+    assert house.ask([2] * 81, answer=1).num_cached_tokens == 0
+
+
 def test_the_youngest_gives_way_and_still_says_the_same() -> None:
     house = House(slots=2, kv=100, context=100)
     old = house.ask([1] * 40, answer=40)

@@ -251,7 +251,7 @@ class EngineClient:
                 EngineStopped() if self._is_stopping else explain_failed_start(name, exit_code, self._stderr.lines)
             )
             return
-        died = None if self._is_stopping else EngineDied(explain_death(exit_code))
+        died = None if self._is_stopping else EngineDied(explain_death(exit_code, self._stderr.lines[-10:]))
         if died is not None:
             logger.error(
                 "The engine ended with %s; its last words:\n%s", exit_code, "\n".join(self._stderr.lines[-10:])

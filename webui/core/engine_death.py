@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Sequence
 
 from webui.errors import GlasshouseError, LoadFailed, OutOfMemory
 
@@ -19,14 +20,16 @@ if hasattr(signal, "SIGKILL"):
     _SIGNALS[signal.SIGKILL] = "the system ended it, most likely because memory ran out"
 
 
-def explain_death(exit_code: int) -> str:
+def explain_death(exit_code: int, lines: Sequence[str] = ()) -> str:
     """Half a sentence that fits into EngineDied. Negative codes are signals, as asyncio reports them."""
+    if _OUT_OF_MEMORY.search("\n".join(lines)):
+        return "memory ran out"
     if exit_code < 0 and -exit_code in list(_SIGNALS):
         return _SIGNALS[signal.Signals(-exit_code)]
-    return "it ended by itself" if exit_code == 0 else f"it ended with code {exit_code}"
+    return "it ended by itself" if exit_code == 0 else f"it hit an internal error, code {exit_code}"
 
 
-def explain_failed_start(name: str, exit_code: int, lines: list[str]) -> GlasshouseError:
+def explain_failed_start(name: str, exit_code: int, lines: Sequence[str]) -> GlasshouseError:
     """The error for an engine that ended while it loaded `name`."""
     was_killed = hasattr(signal, "SIGKILL") and exit_code == -signal.SIGKILL
     if was_killed or _OUT_OF_MEMORY.search("\n".join(lines)):

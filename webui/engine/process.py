@@ -20,6 +20,8 @@ from typing import BinaryIO
 from webui.engine.loop import LoadModel, run_loop
 from webui.engine.protocol import Command, Report, Shutdown, encode_frame, read_command
 
+logger = logging.getLogger(__name__)
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -52,8 +54,12 @@ class Pipe:
             self._frames.clear()
 
     def _read(self) -> None:
-        while (command := read_command(self._stdin)) is not None and not isinstance(command, Shutdown):
-            self._commands.put(command)
+        try:
+            while (command := read_command(self._stdin)) is not None and not isinstance(command, Shutdown):
+                self._commands.put(command)
+        except Exception:
+            logger.exception("The parent's commands cannot be read")
+            os._exit(1)
         os._exit(0)  # not sys.exit: the loop's thread may be inside C code for a long time
 
 

@@ -156,9 +156,8 @@ class Scheduler:
         self._preempt(sequences[-1])
 
     def _preempt(self, sequence: Sequence) -> None:
-        slot = self._slots.release(sequence)
-        if slot is not None:
-            self._cache.drop(slot)
+        """Its tokens become an idle prefix: whoever needs the cells drops it, and if nobody does, it goes on there."""
+        self._slots.release(sequence)
         sequence.num_computed_tokens = 0
         self._join_queue(sequence)
 
@@ -227,13 +226,12 @@ class Scheduler:
         readers = [sequence for sequence in self._slots.sequences if not sequence.is_running]
         counts: Counter[Sequence] = Counter()
         shares = {flow_of(sequence): self._fair.served(flow_of(sequence)) for sequence in readers}
-        while budget > 0:
-            hungry = [sequence for sequence in readers if counts[sequence] < sequence.num_remaining]
-            room = self._room(num_planned, at_least=min(budget, PREFILL_QUANTUM)) if hungry else 0
-            if room <= 0:
-                break
+        while budget > 0 and (hungry := [reader for reader in readers if counts[reader] < reader.num_remaining]):
             sequence = min(hungry, key=lambda sequence: (shares[flow_of(sequence)], sequence.arrival))
-            count = min(PREFILL_QUANTUM, budget, room, sequence.num_remaining - counts[sequence])
+            wanted = min(PREFILL_QUANTUM, budget, sequence.num_remaining - counts[sequence])
+            count = min(wanted, self._room(num_planned, at_least=wanted))
+            if count <= 0:
+                break
             counts[sequence] += count
             shares[flow_of(sequence)] += count * WEIGHTS[sequence.priority]
             budget -= count
