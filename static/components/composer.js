@@ -137,22 +137,41 @@ export default {
     renderButton() {
       if (this.isAnswering) {
         const stop = () => this.$emit("stop");
-        return h("button", {key: "stop", class: "send stop", type: "button", "aria-label": "Stop", title: "Stop", onClick: stop},
-          icon("square"));
+        return h(
+          "button",
+          {key: "stop", class: "send stop", type: "button", "aria-label": "Stop", title: "Stop", onClick: stop},
+          icon("square"),
+        );
       }
       const isOff = this.isSending || !this.text.trim();
-      return h("button", {key: "send", class: "send", type: "submit", "aria-label": "Send", title: "Send", disabled: isOff},
-        icon("arrow-up"));
+      return h(
+        "button",
+        {key: "send", class: "send", type: "submit", "aria-label": "Send", title: "Send", disabled: isOff},
+        icon("arrow-up"),
+      );
     },
   },
   render() {
     const submit = (event) => (event.preventDefault(), this.send());
-    const box = {ref: "box", value: this.text, rows: 1, "aria-label": "Message", name: "message", autocomplete: "off",
-      enterkeyhint: isTouch() ? "enter" : "send", placeholder: `Message ${this.modelName || "Glasshouse"}…`,
-      "aria-describedby": "composer-note", onInput: this.onInput, onKeydown: this.onKeydown};
+    const box = {
+      ref: "box",
+      value: this.text,
+      rows: 1,
+      "aria-label": "Message",
+      name: "message",
+      autocomplete: "off",
+      enterkeyhint: isTouch() ? "enter" : "send",
+      placeholder: `Message ${this.modelName || "Glasshouse"}…`,
+      "aria-describedby": "composer-note",
+      onInput: this.onInput,
+      onKeydown: this.onKeydown,
+    };
     return h("form", {class: "composer glass", onSubmit: submit}, [
       h("div", {id: "composer-note", class: ["composer-note", {shown: this.note}], role: "status"}, this.note),
-      h("div", {class: "composer-row", onClick: () => this.$refs.box.focus()}, [h("textarea", box), this.renderButton()]),
+      h("div", {class: "composer-row", onClick: () => this.$refs.box.focus()}, [
+        h("textarea", box),
+        this.renderButton(),
+      ]),
     ]);
   },
 };

@@ -77,7 +77,7 @@ export default {
       : h("div", {class: "offline glass"}, [h("i", {class: "dot starting"}), "Connection lost. Reconnecting…"]);
     return h("div", {class: "shell"}, [
       h("div", {class: "veil", onClick: closeDrawers}),
-      h("div", {role: "status", class: "offline-place"}, banner),
+      h("div", {role: "status", class: "offline-place"}, banner ? [banner] : []),
       h("div", {class: "notices", role: "status", "aria-live": "polite"}, this.notices.map(this.renderNotice)),
     ]);
   },

@@ -34,7 +34,8 @@ export default {
       this.$el.querySelector("[aria-current]")?.scrollIntoView({block: "nearest"});
     },
     onShortcut(event) {
-      const isNew = event.key.toLowerCase() === "j" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey;
+      const isNew =
+        event.key.toLowerCase() === "j" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey;
       if (!isNew || document.querySelector("dialog[open]")) return;
       event.preventDefault();
       this.startNew();
@@ -101,11 +102,22 @@ export default {
       const {id, title, is_answering: isAnswering} = conversation;
       if (this.renaming === id) return h("li", {key: id, class: "chat-row"}, this.renderRename(conversation));
       const isCurrent = id === this.current;
-      const link = {class: "row-link", href: `${window.path_prefix ?? ""}/c/${id}`, "data-id": id, title,
-        "aria-current": isCurrent ? "page" : null, onClick: (event) => this.open(event, id),
-        onDblclick: () => this.startRename(conversation), onKeydown: (event) => this.onRowKey(event, conversation)};
-      const more = {class: "icon-button row-more", "aria-label": `Options of ${title}`, "aria-haspopup": "menu",
-        onClick: (event) => this.openMenu(event, conversation)};
+      const link = {
+        class: "row-link",
+        href: `${window.path_prefix ?? ""}/c/${id}`,
+        "data-id": id,
+        title,
+        "aria-current": isCurrent ? "page" : null,
+        onClick: (event) => this.open(event, id),
+        onDblclick: () => this.startRename(conversation),
+        onKeydown: (event) => this.onRowKey(event, conversation),
+      };
+      const more = {
+        class: "icon-button row-more",
+        "aria-label": `Options of ${title}`,
+        "aria-haspopup": "menu",
+        onClick: (event) => this.openMenu(event, conversation),
+      };
       const live = isAnswering ? h("span", {class: "live", role: "img", "aria-label": "answering"}) : null;
       return h("li", {key: id, class: ["chat-row", {current: isCurrent}]}, [
         h("a", link, [live, h("span", {class: "row-title"}, title)]),
@@ -113,31 +125,48 @@ export default {
       ]);
     },
     renderRename(conversation) {
-      return h("input", {class: "field rename", value: conversation.title, "aria-label": "Title", maxlength: 120,
-        onBlur: (event) => this.endRename(conversation, event.target.value, true),
-        onKeydown: (event) => {
+      return h("input", {
+        class: "field rename",
+        value: conversation.title,
+        "aria-label": "Title",
+        maxlength: 120,
+        onBlur: (/** @type {any} */ event) => this.endRename(conversation, event.target.value, true),
+        onKeydown: (/** @type {any} */ event) => {
           if (event.isComposing || (event.key !== "Enter" && event.key !== "Escape")) return;
           event.preventDefault();
           event.stopPropagation();
           this.endRename(conversation, event.target.value, event.key === "Enter");
-        }});
+        },
+      });
     },
     renderList() {
       const groups = groupByDate(this.conversations);
       if (!groups.length) return h("p", {class: "list-empty"}, "Your chats will be here.");
-      return groups.map((group) => h("section", {key: group.title}, [
-        h("h2", {class: "group-title"}, group.title),
-        h("ul", {class: "rows"}, group.items.map(this.renderRow)),
-      ]));
+      return groups.map((group) =>
+        h("section", {key: group.title}, [
+          h("h2", {class: "group-title"}, group.title),
+          h("ul", {class: "rows"}, group.items.map(this.renderRow)),
+        ]),
+      );
     },
     renderMenu() {
       const item = (name, label, run, kind) =>
         h("button", {class: ["menu-item", kind], role: "menuitem", onClick: run}, [icon(name), label]);
-      return h("div", {ref: "menu", class: "menu", popover: "auto", role: "menu", "aria-label": "Options of the chat",
-        onKeydown: this.onMenuKey}, [
-        item("pencil", "Rename", () => this.startRename(this.menuFor)),
-        item("trash-2", "Delete", () => this.remove(this.menuFor), "bad"),
-      ]);
+      return h(
+        "div",
+        {
+          ref: "menu",
+          class: "menu",
+          popover: "auto",
+          role: "menu",
+          "aria-label": "Options of the chat",
+          onKeydown: this.onMenuKey,
+        },
+        [
+          item("pencil", "Rename", () => this.startRename(this.menuFor)),
+          item("trash-2", "Delete", () => this.remove(this.menuFor), "bad"),
+        ],
+      );
     },
     renderFoot(name, glyph, label) {
       const run = () => {
@@ -149,11 +178,22 @@ export default {
   },
   render() {
     const shortcut = isTouch() ? null : h("kbd", {"aria-hidden": "true"}, isMac ? "⌘ J" : "Ctrl J");
-    const toNew = {class: "new-chat card", "aria-label": "New chat", "aria-keyshortcuts": "Control+J Meta+J", onClick: this.startNew};
+    const toNew = {
+      class: "new-chat card",
+      "aria-label": "New chat",
+      "aria-keyshortcuts": "Control+J Meta+J",
+      onClick: this.startNew,
+    };
     return h("aside", {class: "side glass", "aria-label": "Conversations"}, [
       h("div", {class: "brand"}, [
-        logo(), h("span", "Glasshouse"), h("span", {class: "gap"}),
-        h("button", {class: "icon-button side-close", "aria-label": "Close conversations", onClick: closeSide}, icon("x")),
+        logo(),
+        h("span", "Glasshouse"),
+        h("span", {class: "gap"}),
+        h(
+          "button",
+          {class: "icon-button side-close", "aria-label": "Close conversations", onClick: closeSide},
+          icon("x"),
+        ),
       ]),
       h("button", toNew, [icon("square-pen"), h("span", "New chat"), h("span", {class: "gap"}), shortcut]),
       h("nav", {class: "list", "aria-label": "Chats"}, this.renderList()),

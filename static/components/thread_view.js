@@ -28,7 +28,7 @@ export default {
   },
   mounted() {
     this.follow = new Follow(this.$refs.scroller, this.$refs.column, (isAtEnd) => (this.isAtEnd = isAtEnd));
-    this.follow.toEnd();
+    this.toPlace();
     this.stopSwipe = onSwipe(this.$el, "right", () => isPhone() && openSide(), ".code, .table");
     this.stopPanel = on("panel", () => isWide() && this.isAtEnd && this.$nextTick(() => this.follow.toEnd()));
   },
@@ -47,7 +47,12 @@ export default {
       const isSame = thread.id !== null && thread.id === this.thread.id;
       this.thread = freshThread(thread);
       this.isAsking = false;
-      if (!isSame) this.$nextTick(() => this.follow.toEnd());
+      if (!isSame) this.$nextTick(this.toPlace);
+    },
+    /** A conversation opens at its end, a welcome at its beginning. */
+    toPlace() {
+      if (this.isEmpty) this.follow.toStart();
+      else this.follow.toEnd();
     },
     /** A message joined or took its final form. */
     put(message) {
@@ -65,7 +70,8 @@ export default {
     wait(id, waiting) {
       const message = findMessage(this.thread, id);
       if (!message || message.state !== "streaming") return;
-      if (message.waiting?.phase !== waiting.phase) this.spoken = describeWaiting({...waiting, progress: 0}, this.model.name);
+      if (message.waiting?.phase !== waiting.phase)
+        this.spoken = describeWaiting({...waiting, progress: 0}, this.model.name);
       message.waiting = waiting;
     },
     /** A screen reader hears the answer once, when it is whole. */
@@ -97,13 +103,25 @@ export default {
     },
   },
   render() {
-    const latest = {class: ["jump glass", {shown: !this.isAtEnd}], tabindex: this.isAtEnd ? -1 : 0,
-      "aria-label": "Jump to latest", onClick: () => this.follow.toEnd(true)};
+    const isAbove = !this.isAtEnd && !this.isEmpty;
+    const latest = {
+      class: ["jump glass", {shown: isAbove}],
+      tabindex: isAbove ? 0 : -1,
+      "aria-label": "Jump to latest",
+      onClick: () => this.follow.toEnd(true),
+    };
     return h("div", {class: "thread-place"}, [
-      h("div", {class: "thread", ref: "scroller", tabindex: this.isEmpty ? -1 : 0, role: "region",
-        "aria-label": "Conversation"}, [
-        h("div", {class: ["thread-column", {empty: this.isEmpty}], ref: "column"}, this.renderContent()),
-      ]),
+      h(
+        "div",
+        {
+          class: "thread",
+          ref: "scroller",
+          tabindex: this.isEmpty ? -1 : 0,
+          role: "region",
+          "aria-label": "Conversation",
+        },
+        [h("div", {class: ["thread-column", {empty: this.isEmpty}], ref: "column"}, this.renderContent())],
+      ),
       h("button", latest, icon("arrow-down")),
       h("div", {class: "visually-hidden", role: "status", "aria-live": "polite"}, this.spoken),
     ]);

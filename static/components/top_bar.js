@@ -46,14 +46,20 @@ export default {
     },
     /** Read out when it changes, so without the percentages. */
     spoken() {
-      return this.status.state === "starting" ? `${this.status.name} is loading` : this.sentence.split(" · ")[0];
+      return this.status.state === "starting" ? `${this.status.name} is loading` : String(this.sentence).split(" · ")[0];
     },
   },
   methods: {
     renderPill() {
       const {state, progress} = this.status;
-      const button = {class: ["pill", state], "aria-label": "Models", "aria-describedby": "model-status",
-        "aria-expanded": this.isPanelOpen, title: this.sentence, onClick: togglePanel};
+      const button = {
+        class: ["pill", state],
+        "aria-label": "Models",
+        "aria-describedby": "model-status",
+        "aria-expanded": this.isPanelOpen,
+        title: this.sentence,
+        onClick: togglePanel,
+      };
       return h("button", button, [
         h("span", {class: ["dot", state]}),
         h("span", {class: "pill-name"}, this.name),
@@ -78,7 +84,11 @@ export default {
   },
   render() {
     return h("header", {class: "top glass"}, [
-      h("button", {class: "icon-button side-toggle", "aria-label": "Conversations", onClick: openSide}, icon("panel-left")),
+      h(
+        "button",
+        {class: "icon-button side-toggle", "aria-label": "Conversations", onClick: openSide},
+        icon("panel-left"),
+      ),
       this.renderPill(),
       h("span", {class: "gap"}),
       this.renderGauge(),

@@ -42,7 +42,14 @@ export class Follow {
 
   grown() {
     if (this.isFollowing) this.toEnd();
-    else this.set(this.distance <= 1);
+    else if (this.distance <= 1) this.set(true);
+  }
+
+  /** Show the beginning, for what is not a conversation. */
+  toStart() {
+    this.scroller.scrollTop = 0;
+    this.lastTop = 0;
+    this.set(false);
   }
 
   /** @param {boolean} [isSmooth] */

@@ -10,7 +10,11 @@ import {ICONS} from "glasshouse-vendor/icons.js";
  */
 export function icon(name, attributes = {}) {
   return h("svg", {
-    class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true", innerHTML: ICONS[name], ...attributes,
+    class: "icon",
+    viewBox: "0 0 24 24",
+    "aria-hidden": "true",
+    innerHTML: ICONS[name],
+    ...attributes,
   });
 }
 

@@ -11,8 +11,16 @@ const PATHS =
 
 /** @param {Record<string, unknown>} attributes */
 export function logo(attributes = {}) {
-  return h("svg", {viewBox: "0 0 32 32", fill: "none", stroke: "url(#glasshouse-gradient)", "stroke-linejoin": "round",
-    "stroke-linecap": "round", "aria-hidden": "true", innerHTML: PATHS + GRADIENT, ...attributes});
+  return h("svg", {
+    viewBox: "0 0 32 32",
+    fill: "none",
+    stroke: "url(#glasshouse-gradient)",
+    "stroke-linejoin": "round",
+    "stroke-linecap": "round",
+    "aria-hidden": "true",
+    innerHTML: PATHS + GRADIENT,
+    ...attributes,
+  });
 }
 
 const GRADIENT =

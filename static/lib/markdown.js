@@ -13,8 +13,31 @@ import {morph} from "glasshouse/morph.js";
 
 const ALLOWED = {
   ALLOWED_TAGS: [
-    "p", "br", "hr", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "span", "div",
-    "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td",
+    "p",
+    "br",
+    "hr",
+    "strong",
+    "em",
+    "s",
+    "code",
+    "pre",
+    "blockquote",
+    "ul",
+    "ol",
+    "li",
+    "a",
+    "span",
+    "div",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
   ],
   ALLOWED_ATTR: ["href", "title", "class", "start", "style", "data-language"],
   ALLOW_DATA_ATTR: false,
@@ -28,7 +51,7 @@ let isLoadingHljs = false;
 /** @type {Set<MarkdownView>} views that are on the page; drawn again when the highlighter has come */
 const views = new Set();
 
-const parser = new MarkdownIt({html: false, linkify: true, breaks: false, highlight});
+const parser = new /** @type {any} */ (MarkdownIt)({html: false, linkify: true, breaks: false, highlight});
 parser.linkify.set({fuzzyLink: false, fuzzyEmail: false});
 
 /** @param {string} code @param {string} language */
@@ -56,7 +79,10 @@ async function loadHighlighter() {
 const {rules} = parser.renderer;
 rules.fence = (tokens, index, options) => {
   const token = tokens[index];
-  const language = token.info.trim().split(/[\s{,:]/)[0].slice(0, 24);
+  const language = token.info
+    .trim()
+    .split(/[\s{,:]/)[0]
+    .slice(0, 24);
   const body = options.highlight?.(token.content, language.toLowerCase(), "") || parser.utils.escapeHtml(token.content);
   return `<div class="code" data-language="${parser.utils.escapeHtml(language)}"><pre><code>${body}</code></pre></div>`;
 };
@@ -129,14 +155,16 @@ export class MarkdownView {
     this.container = container;
     this.text = "";
     this.isWhole = false;
-    this.restart();
+    this.env = {};
+    this.done = 0; // characters of the text whose blocks are final
+    this.doneNodes = 0; // child nodes of the container that show them
     views.add(this);
   }
 
   restart() {
     this.env = {};
-    this.done = 0; // characters of the text whose blocks are final
-    this.doneNodes = 0; // child nodes of the container that show them
+    this.done = 0;
+    this.doneNodes = 0;
   }
 
   destroy() {

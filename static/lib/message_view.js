@@ -37,8 +37,10 @@ function ordinal(position) {
 export function describeWaiting(waiting, modelName) {
   if (!waiting) return "";
   const percent = `${Math.floor(waiting.progress * 100)} %`;
-  if (waiting.phase === "loading") return `Loading ${modelName || "the model"}…${waiting.progress > 0 ? ` ${percent}` : ""}`;
-  if (waiting.phase === "queued") return waiting.position <= 1 ? "Next in line" : `${ordinal(waiting.position)} in line`;
+  if (waiting.phase === "loading")
+    return `Loading ${modelName || "the model"}…${waiting.progress > 0 ? ` ${percent}` : ""}`;
+  if (waiting.phase === "queued")
+    return waiting.position <= 1 ? "Next in line" : `${ordinal(waiting.position)} in line`;
   return waiting.progress > 0 ? `Reading… ${percent}` : "Reading…";
 }
 
@@ -85,10 +87,10 @@ export const MessageView = {
     },
     /** While it is being written, an answer is the running model's. */
     author() {
-      return this.message.model_name || (this.isStreaming && this.modelName) || "Answer";
+      return this.message.model_name || (this.message.state === "streaming" && this.modelName) || "Answer";
     },
     isThinking() {
-      return this.isStreaming && this.message.reasoning && !this.message.content;
+      return this.message.state === "streaming" && this.message.reasoning && !this.message.content;
     },
   },
   watch: {
@@ -129,7 +131,10 @@ export const MessageView = {
       if (!this.isStreaming || this.message.content || this.message.reasoning) return null;
       const {waiting} = this.message;
       const words = describeWaiting(waiting, this.author);
-      const parts = [h("span", {class: "thinking-dots", "aria-hidden": "true"}, [h("i"), h("i"), h("i")]), h("span", words)];
+      const parts = [
+        h("span", {class: "thinking-dots", "aria-hidden": "true"}, [h("i"), h("i"), h("i")]),
+        h("span", words),
+      ];
       if (waiting && waiting.phase !== "queued" && waiting.progress > 0) {
         parts.push(h("span", {class: "bar"}, h("i", {style: {width: `${waiting.progress * 100}%`}})));
       }
@@ -159,7 +164,10 @@ export const MessageView = {
         actions.push(h("button", label, icon("rotate-cw")));
       }
       const stats = [state === "stopped" ? "Stopped" : "", describeStats(this.message)].filter(Boolean).join(" · ");
-      return h("div", {class: "meta"}, [h("span", {class: "actions"}, actions), h("span", {class: "stats numbers"}, stats)]);
+      return h("div", {class: "meta"}, [
+        h("span", {class: "actions"}, actions),
+        h("span", {class: "stats numbers"}, stats),
+      ]);
     },
     renderAnswer() {
       const {content, state} = this.message;

@@ -9,6 +9,7 @@
  * @param {number} [from]
  */
 export function morph(target, wanted, from = 0) {
+  /** @type {ChildNode|null} */
   let here = target.childNodes[from] ?? null;
   let there = wanted.firstChild;
   while (there) {

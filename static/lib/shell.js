@@ -46,7 +46,7 @@ export function remember(key, value) {
 }
 
 const wide = matchMedia("(min-width: 1200px)");
-const phone = matchMedia("(max-width: 759.98px)");
+const phone = matchMedia("(max-width: 759.98px), (max-height: 479.98px) and (max-width: 1199.98px)"); // also on its side
 export const isWide = () => wide.matches;
 export const isPhone = () => phone.matches;
 /** Fingers, not a mouse: Enter makes a new line, controls are always shown. */

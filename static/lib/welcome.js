@@ -20,12 +20,19 @@ export function renderWelcome({starter, state, onStart, onPrompt}) {
     h("h1", "What shall we talk about?"),
     h("p", {class: "welcome-text"}, "Your words stay on your own machine."),
     renderStart(starter, state, onStart),
-    h("ul", {class: "prompts"}, PROMPTS.map(({title, text}) =>
-      h("li", h("button", {class: "prompt card", onClick: () => onPrompt(text)}, [
-        h("span", {class: "prompt-title"}, title),
-        h("span", {class: "prompt-text"}, text),
-      ])),
-    )),
+    h(
+      "ul",
+      {class: "prompts"},
+      PROMPTS.map(({title, text}) =>
+        h(
+          "li",
+          h("button", {class: "prompt card", onClick: () => onPrompt(text)}, [
+            h("span", {class: "prompt-title"}, title),
+            h("span", {class: "prompt-text"}, text),
+          ]),
+        ),
+      ),
+    ),
   ]);
 }
 
