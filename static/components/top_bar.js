@@ -46,7 +46,9 @@ export default {
     },
     /** Read out when it changes, so without the percentages. */
     spoken() {
-      return this.status.state === "starting" ? `${this.status.name} is loading` : String(this.sentence).split(" · ")[0];
+      return this.status.state === "starting"
+        ? `${this.status.name} is loading`
+        : String(this.sentence).split(" · ")[0];
     },
   },
   methods: {
