@@ -53,7 +53,7 @@ async def seed(data_dir: Path) -> dict[str, str]:
             "Rich": await _add_chat(store, "Rich", "Show me everything", RICH_ANSWER),
             "Hostile": await _add_chat(store, "Hostile <b>&amp;", HOSTILE_QUESTION, HOSTILE_ANSWER),
             "Long": await _add_chat(store, "Long", "Tell me of the lighthouse", LONG_ANSWER),
-            "Reading": await _add_chat(store, "Reading", "Tell me of the lighthouse", LONG_ANSWER),  # tests add to these
+            "Reading": await _add_chat(store, "Reading", "Tell me of the lighthouse", LONG_ANSWER),  # tests write in it
             "Spare": await _add_chat(store, "Spare", "Hello", "Hello."),
         }
     finally:
