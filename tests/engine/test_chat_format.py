@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from webui.engine import template_sandbox
 from webui.engine.chat_format import CHATML, ChatFormat
-from webui.errors import TemplateFailed
+from webui.errors import InvalidRequest, TemplateFailed
 from webui.types import Message, Role
 
 CONTROLS = ["<|im_start|>", "<|im_end|>", "<s>", "</s>", "|im_end|"]
@@ -161,3 +161,20 @@ def test_a_long_conversation_is_not_taken_for_an_attack() -> None:
     text = render(CHATML, *turns, ("user", "Bye"))
     assert text.endswith("Bye<|im_end|>\n<|im_start|>assistant\n")
     assert time.monotonic() - started < 2
+
+
+def test_a_message_with_every_private_character_is_answered_or_refused_but_kills_nobody() -> None:
+    basic = "".join(map(chr, range(0xE000, 0xF900)))
+    assert basic in render(None, ("user", basic))
+    everything = basic + "".join(map(chr, [*range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE)]))
+    with pytest.raises(InvalidRequest, match="private character"):
+        render(None, ("user", everything))
+
+
+def test_thousands_of_control_tokens_do_not_make_long_messages_slow() -> None:
+    controls = ["[multimodal]", "<bos>", *(f"<unused{number}>" for number in range(6500))]
+    chat_format = ChatFormat(None, bos="<bos>", eos="", control_texts=controls)
+    started = time.monotonic()
+    prompt = chat_format.render(talk(("user", "if a < b [then] say <unused7> " * 20_000)))
+    assert time.monotonic() - started < 5
+    assert len(prompt.pieces) == 20_001

@@ -11,6 +11,7 @@ drops a message silently, the next shape of the same conversation is tried. It d
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ from typing import Any
 
 from webui.engine.reasoning import ThinkMarks, find_open_marks
 from webui.engine.template_sandbox import Template, TemplateOverrun
-from webui.errors import TemplateFailed
+from webui.errors import InvalidRequest, TemplateFailed
 from webui.types import Message
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
     "{% endfor %}{{ '<|im_start|>assistant\n' }}"
 )
-_PRIVATE_USE = range(0xE000, 0xF900)
+_PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,10 @@ class ChatFormat:
         self.has_template = False
         self._template = Template(CHATML)
         self._tokens = {"bos_token": bos, "eos_token": eos}
-        texts = sorted((re.escape(text) for text in control_texts if len(text) > 1), key=len, reverse=True)
-        self._control = re.compile(f"(?=({'|'.join(texts)}))") if texts else None
+        self._control_texts = frozenset(text for text in control_texts if len(text) > 1)
+        self._control_lengths = sorted({len(text) for text in self._control_texts})
+        firsts = "".join(sorted({text[0] for text in self._control_texts}))
+        self._control_first = re.compile(f"[{re.escape(firsts)}]") if firsts else None
         if source:
             try:
                 self._template = Template(source)
@@ -57,7 +60,7 @@ class ChatFormat:
                 logger.warning("The model's chat template is replaced by ChatML: %s", error)
 
     def render(self, messages: tuple[Message, ...]) -> Prompt:
-        """The prompt that makes the model answer. Raises TemplateFailed with the template's reason."""
+        """The prompt that makes the model answer. Raises TemplateFailed (with its reason) or InvalidRequest."""
         mark = _unused_character(messages)
         guarded = [{"role": message.role, "content": self._break(message.content, mark)} for message in messages]
         text = self._render_some_shape(guarded)
@@ -86,16 +89,24 @@ class ChatFormat:
 
     def _break(self, content: str, mark: str) -> str:
         """`content` with `mark` behind the first character of every control text in it, overlapping ones too."""
-        if self._control is None:
+        if self._control_first is None:
             return content
-        positions = [found.start() + 1 for found in self._control.finditer(content)]
+        found = (match.start() for match in self._control_first.finditer(content))
+        positions = [start + 1 for start in found if self._is_control_at(content, start)]
         starts, ends = [0, *positions], [*positions, len(content)]
         return mark.join(content[start:end] for start, end in zip(starts, ends, strict=True))
+
+    def _is_control_at(self, content: str, start: int) -> bool:
+        """A look into a set for each length: some vocabularies have thousands of control texts, few lengths."""
+        return any(content[start : start + length] in self._control_texts for length in self._control_lengths)
 
 
 def _unused_character(messages: tuple[Message, ...]) -> str:
     used = set().union(*(message.content for message in messages))
-    return next(character for code in _PRIVATE_USE if (character := chr(code)) not in used)
+    for code in itertools.chain(*_PRIVATE_USE):
+        if (character := chr(code)) not in used:
+            return character
+    raise InvalidRequest("The message uses every private character of Unicode, and one is needed. Leave one out.")
 
 
 def _has_all(text: str, messages: list[dict[str, Any]]) -> bool:
