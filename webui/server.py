@@ -89,6 +89,7 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
     app = create_server(settings)
     config = uvicorn.Config(
         app,
+        http="h11",  # the other one, httptools, takes headers without end from anybody
         ws="websockets-sansio",
         log_config=None,
         access_log=False,

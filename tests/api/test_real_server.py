@@ -186,6 +186,14 @@ async def test_an_import_that_breaks_goes_on_where_it_stopped(start_server: Serv
     assert "Traceback" not in server.log
 
 
+def test_headers_without_end_are_cut_off(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\n")
+        with pytest.raises(ConnectionError):
+            for number in range(20_000):
+                connection.sendall(b"X-%d: %s\r\n" % (number, b"a" * 1000))
+
+
 async def test_a_foreign_page_cannot_open_the_pages_socket(server: RunningServer) -> None:
     url = f"ws://127.0.0.1:{server.port}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
     async with websockets.connect(url, origin=websockets.Origin(server.base_url)) as socket:
