@@ -94,3 +94,35 @@ async def test_a_body_without_end_is_refused(client: httpx.AsyncClient) -> None:
     dripped = await client.post("/v1/chat/completions", content=drip())
     assert dripped.status_code == 413
     assert "16 MB" in dripped.json()["error"]["message"] or "17 MB" in dripped.json()["error"]["message"]
+
+
+async def test_before_signing_in_only_short_bodies_are_read(stranger: httpx.AsyncClient) -> None:
+    announced = await stranger.post("/api/session", content=b"[" + b"[]," * 10_000 + b"[]]")
+    assert announced.status_code == 413
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 1024
+
+    assert (await stranger.post("/api/session", content=drip())).status_code == 413
+
+
+async def test_half_a_character_in_a_name_is_no_failure_of_the_server(client: httpx.AsyncClient) -> None:
+    body = b'{"model": "\\ud800", "messages": [{"role": "user", "content": "Hi"}]}'
+    for path in ("/v1/chat/completions", "/load_model"):
+        response = await client.post(path, content=body, headers={"content-type": "application/json"})
+        assert response.status_code == 404
+        assert "“?”" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "top_k"])
+async def test_numbers_that_no_machine_holds_are_told(client: httpx.AsyncClient, name: str) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], name: 10**30}
+    response = await client.post("/v1/chat/completions", json=body)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, name)
+
+
+@pytest.mark.parametrize("name", ["ctx", "gpu_layers"])
+async def test_numbers_that_no_model_has_are_told_before_loading(client: httpx.AsyncClient, name: str) -> None:
+    response = await client.post("/load_model", json={"model": "any", name: 10**30})
+    assert (response.status_code, response.json()["error"]["param"]) == (400, name)

@@ -45,6 +45,6 @@ def add_routes(app: FastAPI, application: Application) -> None:
     app.add_middleware(PageNonce)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(AssumeJson, prefixes=(*_API_PREFIXES, "/load_model"))
-    app.add_middleware(BodyLimit, exempt=f"{uploads.PREFIX}/")
+    app.add_middleware(BodyLimit, exempt=f"{uploads.PREFIX}/", sign_in=session.PATH)
     app.add_middleware(Gate, settings=application.settings, keys=lambda: application.access)
     app.add_middleware(SecurityHeaders)

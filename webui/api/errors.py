@@ -7,6 +7,7 @@ are the numbers in the message. Under `/v1` two codes carry OpenAI's names for t
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -109,6 +110,13 @@ def describe(error: errors.GlasshouseError, path: str) -> dict[str, Any]:
     )
 
 
+class _ErrorResponse(JSONResponse):
+    """A refusal may repeat what was sent, and JSON can hold half a character, which is no text: it becomes “?”."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
 def error_response(error: errors.GlasshouseError, path: str) -> JSONResponse:
     headers = {}
     match error:
@@ -118,7 +126,7 @@ def error_response(error: errors.GlasshouseError, path: str) -> JSONResponse:
             headers["Upload-Offset"] = str(error.details["expected"])
         case errors.SignInRequired() | errors.WrongPassphrase():
             headers["WWW-Authenticate"] = 'Bearer realm="Glasshouse"'
-    return JSONResponse(describe(error, path), status_of(error), headers)
+    return _ErrorResponse(describe(error, path), status_of(error), headers)
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -63,8 +63,10 @@ class Status(BaseModel):
 
 class LoadRequest(BaseModel):
     model: str = Field(description="A model's id, file name or path", examples=["SmolLM2-135M-Instruct.Q4_1"])
-    ctx: int | None = Field(None, ge=256, description="Context in tokens; default: what the settings say")
-    gpu_layers: int | None = Field(None, ge=-1, description="Layers on the GPU; -1: all; default: as many as fit")
+    ctx: int | None = Field(None, ge=256, le=2**31 - 1, description="Context in tokens; default: what the settings say")
+    gpu_layers: int | None = Field(
+        None, ge=-1, le=2**31 - 1, description="Layers on the GPU; -1: all; default: as many as fit"
+    )
 
 
 @router.head("/health", include_in_schema=False)

@@ -14,6 +14,7 @@ from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.types import Message, Role, SamplingParams
 
 MAX_STOP_STRINGS = 16
+LARGEST_COUNT = 2**31 - 1  #: of the engine; JSON knows no end
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _LABELS = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
@@ -79,11 +80,11 @@ class ChatRequest(BaseModel):
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(None, description="0 is greedy")
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = Field(None, description="0 switches it off")
+    top_k: Annotated[int, Field(ge=0, le=LARGEST_COUNT)] | None = Field(None, description="0 switches it off")
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None

@@ -11,6 +11,7 @@ from webui.api.gate import SESSION_COOKIE, read_session
 from webui.api.hosts import is_local_path
 from webui.assets import STATIC_DIR
 
+PATH = "/api/session"
 SESSION_SECONDS = 400 * 24 * 3600  # as long as browsers keep a cookie; changing the passphrase ends it earlier
 
 router = APIRouter(tags=["Sign-in"])
@@ -43,7 +44,7 @@ async def show_sign_in(request: Request, application: App, next: str = "/") -> R
     return FileResponse(STATIC_DIR / "signin.html", headers={"Cache-Control": "no-store"})
 
 
-@router.post("/api/session", status_code=201, summary="Sign in")
+@router.post(PATH, status_code=201, summary="Sign in")
 async def sign_in(body: SignIn, request: Request, response: Response, application: App) -> SignedIn:
     """Sets the session cookie. Attempts from one address are limited."""
     address = request.client.host if request.client else ""
@@ -64,7 +65,7 @@ async def sign_in(body: SignIn, request: Request, response: Response, applicatio
     return SignedIn(next=body.next if is_local_path(body.next) else "/")
 
 
-@router.delete("/api/session", status_code=204, summary="Sign out")
+@router.delete(PATH, status_code=204, summary="Sign out")
 async def sign_out(request: Request, response: Response, application: App) -> None:
     if token := read_session(request.headers):
         await application.access.sign_out(token)
