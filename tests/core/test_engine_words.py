@@ -64,6 +64,7 @@ async def test_the_last_lines_are_kept_and_each_line_has_a_limit() -> None:
         (-9, "memory ran out"),
         (-6, "internal error"),
         (-11, "crashed"),
+        (-26, "chat template did not come to an end"),
         (-64, "code -64"),
         (0, "by itself"),
         (3, "code 3"),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -153,6 +157,35 @@ def test_a_hostile_template_is_an_error_soon(source: str, monkeypatch: pytest.Mo
     with pytest.raises(TemplateFailed):
         make(source).render(talk(("user", "Hi")))
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'a' | center(3000000000) }}",
+        "{{ ('a' * 60000).replace('a', 'b' * 60000) | length }}",
+        "{{ '{:>3000000000}'.format('a') | length }}",
+        "{% set ns = namespace(x='a' * 1000000) %}{% for i in range(20) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+    ],
+)
+def test_a_template_gets_no_more_than_so_much_memory(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_sandbox, "MAX_MORE_BYTES", 128 << 20)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(TemplateFailed):
+        make(source).render(talk(("user", "Hi")))
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+@pytest.mark.parametrize("end", ["{{ ns.x | tojson }}", "{{ ns.x == [ns.x] }}{{ {ns.x: 1} }}", "{{ ns.x == ns.y }}"])
+def test_a_template_that_hides_in_c_for_ever_ends_the_process(end: str) -> None:
+    grow = "{% set ns.x = (ns.x, ns.x) %}{% set ns.y = (ns.y, ns.y) %}"
+    source = "{% set ns = namespace(x=(1,), y=(1,)) %}{% for i in range(60) %}" + grow + "{% endfor %}" + end
+    code = (
+        "import sys; from webui.engine import template_sandbox as box; box.MAX_CPU_SECONDS = 1.0; "
+        "box.Template(sys.argv[1]).render()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, source], timeout=60, check=False)
+    assert ended.returncode == -signal.SIGVTALRM
 
 
 def test_a_long_conversation_is_not_taken_for_an_attack() -> None:

@@ -16,6 +16,8 @@ _SIGNALS = {
     signal.SIGILL: "this processor lacks an instruction that llama.cpp was built for",
     signal.SIGTERM: "another program ended it",
 }
+if hasattr(signal, "SIGVTALRM"):  # set by engine/template_sandbox.py
+    _SIGNALS[signal.SIGVTALRM] = "its chat template did not come to an end"
 if hasattr(signal, "SIGKILL"):
     _SIGNALS[signal.SIGKILL] = "the system ended it, most likely because memory ran out"
 

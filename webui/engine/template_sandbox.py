@@ -2,18 +2,22 @@
 
 Jinja's own immutable sandbox keeps it from attributes and side effects; here it is also kept from running for ever and
 from building giants: its time and its output are bounded, repetition and powers are checked before they are computed.
-Whatever slips through still ends this process alone, never the page. It does not know messages or models.
+What hides inside one call into C, where Python cannot look at the clock, the kernel ends: it gives no more than so much
+memory, and after some seconds of computing it ends this process alone, never the page. It does not know messages or
+models.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -27,7 +31,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from webui.errors import TemplateFailed
 
 MAX_SECONDS = 2.0
+MAX_CPU_SECONDS = 10.0  #: the kernel's limit, for what MAX_SECONDS cannot interrupt
 MAX_CHARACTERS = 64 * 1024 * 1024
+MAX_MORE_BYTES = 1024 * 1024 * 1024
 _LINES_PER_LOOK = 1000  #: traced lines between two looks at the clock
 
 
@@ -89,8 +95,10 @@ class Template:
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         try:
-            with _time_limit():
+            with _memory_limit(), _time_limit():
                 self._template = environment.from_string(source)
+        except MemoryError:
+            raise TemplateOverrun("it takes too much memory to compile.") from None
         except (jinja2.TemplateError, RecursionError, SyntaxError, ValueError) as error:
             raise TemplateFailed(f"it does not compile ({error}).") from error
         except _TimeIsUp:
@@ -101,7 +109,7 @@ class Template:
         pieces: list[str] = []
         size = 0
         try:
-            with _time_limit():
+            with _memory_limit(), _time_limit():
                 for piece in self._template.generate(**values):
                     size += len(piece)
                     if size > MAX_CHARACTERS:
@@ -109,6 +117,8 @@ class Template:
                     pieces.append(piece)
         except _TimeIsUp:
             raise TemplateOverrun(f"it runs longer than {MAX_SECONDS:g} seconds.") from None
+        except MemoryError:
+            raise TemplateOverrun("it takes too much memory.") from None
         except TemplateFailed:
             raise
         except Exception as error:  # a template can raise anything: this is the edge of foreign code
@@ -136,7 +146,37 @@ def _time_limit() -> Iterator[None]:
 
     previous = sys.gettrace()
     sys.settrace(trace)
+    _set_cpu_alarm(MAX_CPU_SECONDS)
     try:
         yield
     finally:
+        _set_cpu_alarm(0)
         sys.settrace(previous)
+
+
+def _set_cpu_alarm(seconds: float) -> None:
+    """After so much computing the kernel ends this process with SIGVTALRM; 0 takes that back. Not on Windows."""
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+
+
+@contextmanager
+def _memory_limit() -> Iterator[None]:
+    """Allow this process MAX_MORE_BYTES more than it has, so that a giant is a MemoryError. Only Linux keeps to it.
+
+    Nothing else allocates meanwhile: a template runs between two steps of the model.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import resource  # noqa: PLC0415 - not on every system
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    num_pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+    limit = num_pages * resource.getpagesize() + MAX_MORE_BYTES
+    known = [each for each in (soft, hard) if each != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([limit, *known]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
