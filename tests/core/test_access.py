@@ -274,6 +274,28 @@ def test_guessing_from_many_addresses_is_slowed_down_as_a_whole_but_never_for_lo
     limiter.check(HERE)
 
 
+def test_a_guest_who_guesses_keeps_nobody_out_who_was_right_before() -> None:
+    clock = Clock()
+    limiter = AttemptLimiter(clock)
+    for device in (HERE, "2001:db8::2"):
+        limiter.begin(device)
+        limiter.succeed(device)
+    for number in range(FREE_ATTEMPTS_OVERALL):
+        limiter.begin(f"10.0.0.{number}")
+    for number in range(FREE_ATTEMPTS):
+        clock.now += 10.0
+        limiter.begin(f"2001:db8::bad:{number}")
+    for stranger in (THERE, "2001:db8::3"):
+        with pytest.raises(TooManyAttempts):
+            limiter.check(stranger)
+    for device in (HERE, "2001:db8::2"):
+        limiter.check(device)
+        for _ in range(FREE_ATTEMPTS):
+            limiter.begin(device)
+        with pytest.raises(TooManyAttempts):
+            limiter.check(device)
+
+
 def test_one_ipv6_host_is_one_address_and_a_mapped_ipv4_is_itself() -> None:
     limiter = AttemptLimiter(Clock())
     for number in range(FREE_ATTEMPTS):

@@ -1,11 +1,14 @@
 """How often somebody may guess: a delay that grows with each wrong attempt, per address and for all together.
 
-It knows counts and times; what is guessed it does not know. Times are seconds of a clock that is passed in.
+An address that was right before is counted by itself, so that whoever guesses elsewhere, from however many addresses or
+in the same network, cannot keep it out. It knows counts and times; what is guessed it does not know. Times are seconds
+of a clock that is passed in.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ FREE_ATTEMPTS_OVERALL = 50
 MAX_DELAY_SECONDS = 300.0
 MAX_DELAY_OVERALL_SECONDS = 10.0  # one who guesses must not keep everybody out
 FORGET_SECONDS = 900.0
+KNOWN_SECONDS = 30 * 86_400.0  # how long an address that was right is counted by itself
 MAX_ADDRESSES = 4096
 
 _EVERYBODY = "everybody"
@@ -39,14 +43,12 @@ class AttemptLimiter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._records: dict[str, _Record] = {}
+        self._known: dict[str, float] = {}  # address → when it was right
 
     def check(self, address: str) -> None:
         """Raises TooManyAttempts while the address, or everybody together, has to wait."""
         now = self._clock()
-        for key, free, longest in (
-            (_group(address), FREE_ATTEMPTS, MAX_DELAY_SECONDS),
-            (_EVERYBODY, FREE_ATTEMPTS_OVERALL, MAX_DELAY_OVERALL_SECONDS),
-        ):
+        for key, free, longest in self._limits(address):
             record = self._records.get(key)
             if record is None or now - record.last_at >= FORGET_SECONDS:
                 continue
@@ -58,16 +60,30 @@ class AttemptLimiter:
         self.check(address)
         now = self._clock()
         self._forget(now)
-        for key in (_group(address), _EVERYBODY):
+        for key, _, _ in self._limits(address):
             record = self._records.setdefault(key, _Record())
             record.num_wrong += 1
             record.last_at = now
 
     def succeed(self, address: str) -> None:
         """The guess was right: the address starts afresh, and the guess does not count for everybody."""
-        self._records.pop(_group(address), None)
-        if (record := self._records.get(_EVERYBODY)) is not None:
+        keys = [key for key, _, _ in self._limits(address)]
+        self._records.pop(keys[0], None)
+        if _EVERYBODY in keys and (record := self._records.get(_EVERYBODY)) is not None:
             record.num_wrong = max(0, record.num_wrong - 1)
+        self._known.pop(address, None)
+        self._known[address] = self._clock()
+        if len(self._known) > MAX_ADDRESSES:
+            del self._known[next(iter(self._known))]
+
+    def _limits(self, address: str) -> list[tuple[str, int, float]]:
+        """What counts for an address: the key of a record, the free attempts, and the longest delay."""
+        if self._clock() - self._known.get(address, -math.inf) < KNOWN_SECONDS:
+            return [(f"known {address}", FREE_ATTEMPTS, MAX_DELAY_SECONDS)]
+        return [
+            (_group(address), FREE_ATTEMPTS, MAX_DELAY_SECONDS),
+            (_EVERYBODY, FREE_ATTEMPTS_OVERALL, MAX_DELAY_OVERALL_SECONDS),
+        ]
 
     def _forget(self, now: float) -> None:
         for key in [key for key, record in self._records.items() if now - record.last_at >= FORGET_SECONDS]:
