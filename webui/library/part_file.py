@@ -48,8 +48,9 @@ def checked_file_name(name: str) -> str:
 
 
 def _is_invisible(character: str) -> bool:
-    """Control characters, halves of surrogate pairs, and the marks that turn the direction of writing around."""
-    return unicodedata.category(character) in {"Cc", "Cs"} or character in "\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+    """Control characters, halves of surrogate pairs, separators of lines, and format characters (marks that turn the
+    direction of writing around, blanks without width), but for the joiners that some scripts and emoji need."""
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in "\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)
