@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from webui import __version__
 from webui.api import add_routes
+from webui.api.connections import BoundedHttp
 from webui.config import Settings
 from webui.core.application import Application
 from webui.errors import GlasshouseError
@@ -89,7 +90,7 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
     app = create_server(settings)
     config = uvicorn.Config(
         app,
-        http="h11",  # the other one, httptools, takes headers without end from anybody
+        http=BoundedHttp,
         ws="websockets-sansio",
         log_config=None,
         access_log=False,
