@@ -79,7 +79,7 @@ class FakeRunner:
         self.samplers.append(FakeSampler())
         return self.samplers[-1]
 
-    def compute(self, chunks: Sequence[Chunk]) -> None:
+    def compute(self, chunks: Sequence[Chunk], *, threads: int) -> None:
         self.step(chunks)
         assert 0 < sum(chunk.count for chunk in chunks) <= self.options.batch_tokens
         if self.num_cells is not None:

@@ -41,7 +41,7 @@ class House:
 
     def step(self) -> list[Chunk]:
         chunks = self.scheduler.schedule()
-        self.runner.compute(chunks)
+        self.runner.compute(chunks, threads=1)
         finished = [(index, chunk.sequence) for index, chunk in enumerate(chunks) if chunk.has_output]
         self.scheduler.commit(chunks)
         assert self.scheduler.kv_used <= self.kv

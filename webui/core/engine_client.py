@@ -58,6 +58,10 @@ def _ignore(_value: object) -> None:
     """The listener of those who do not listen."""
 
 
+# libgomp's threads spin while they wait for each other. Beside a busy program that makes single steps last seconds.
+_ENGINE_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
+
+
 class EngineClient:
     """One engine process, from `start` to `stop` or its death. A client starts once; a new engine is a new client.
 
@@ -109,7 +113,7 @@ class EngineClient:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"OMP_WAIT_POLICY": "passive", **os.environ},  # threads that wait by spinning starve a busy machine
+            env=_ENGINE_ENVIRONMENT | os.environ,
             start_new_session=True,  # Ctrl-C in the terminal is for this process, which stops the engine in order
         )
         self._runner = asyncio.create_task(self._attend(self._process, model.name), name=f"engine {self._process.pid}")

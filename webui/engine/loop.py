@@ -19,6 +19,7 @@ import msgspec
 from webui.engine.answer import Answer
 from webui.engine.chat_format import ChatFormat
 from webui.engine.load_meter import LoadMeter
+from webui.engine.pace import Pace
 from webui.engine.protocol import (
     Cancel,
     Command,
@@ -110,6 +111,7 @@ class EngineLoop:
             memory=runner,
         )
         self._meter = LoadMeter(options.kv_tokens, clock())
+        self._pace = Pace(options.threads or 1)
         self._finished_at: deque[float] = deque(maxlen=_NUM_RECENT)
         self._announced_version = 0
 
@@ -179,6 +181,7 @@ class EngineLoop:
         try:
             chunks = self._scheduler.schedule()
             self._announce(chunks)
+            started_at = self._clock()
             self._compute(chunks)
         except ContextTooLong as error:
             self._give_up(error)
@@ -190,6 +193,8 @@ class EngineLoop:
                 self._tell(answer, _progress(answer))
             if chunk.has_output:
                 self._sample(answer, index)
+        if chunks:
+            self._pace.observe(sum(chunk.count for chunk in chunks), self._clock() - started_at)
 
     def _sample(self, answer: Answer, index: int) -> None:
         token = self._runner.sample(index, answer.sampler)
@@ -221,7 +226,7 @@ class EngineLoop:
         """Run one batch. llama.cpp may find no place although the account had one: then make room and plan again."""
         while chunks:
             try:
-                self._runner.compute(chunks)
+                self._runner.compute(chunks, threads=self._pace.threads)
             except KvFull:
                 self._scheduler.shrink(chunks)
                 chunks[:] = self._scheduler.schedule()

@@ -19,6 +19,7 @@ import msgspec
 
 from webui.engine.cores import count_usable_cores
 from webui.engine.load_log import LoadLog
+from webui.engine.pace import MOST_TOKENS
 from webui.engine.protocol import Load
 from webui.engine.reasoning import is_part_of_mark
 from webui.engine.runner import KvFull, Sampler
@@ -133,7 +134,7 @@ class LlamaRunner:
 
     # --- computing -------------------------------------------------------------------------------------------------
 
-    def compute(self, chunks: Items[Chunk]) -> None:
+    def compute(self, chunks: Items[Chunk], *, threads: int) -> None:
         """Decode one batch. Raises KvFull when the memory has no room; RuntimeError ends the engine."""
         batch, row = self._batch, 0
         self._outputs = []
@@ -148,6 +149,8 @@ class LlamaRunner:
             batch.logits[row - 1] = chunk.has_output
             self._outputs.append(row - 1)
         batch.n_tokens = row
+        for_many = threads if row <= MOST_TOKENS else self._options.threads or 1  # llama.cpp's for more than one token
+        llama_cpp.llama_set_n_threads(self._context, threads, for_many)
         status = llama_cpp.llama_decode(self._context, batch)
         if status == 1:
             raise KvFull

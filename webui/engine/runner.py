@@ -58,8 +58,8 @@ class Runner(KvMemory, Protocol):
 
     def create_sampler(self, sampling: SamplingParams) -> Sampler: ...
 
-    def compute(self, chunks: Items[Chunk]) -> None:
-        """Run one batch. Raises KvFull."""
+    def compute(self, chunks: Items[Chunk], *, threads: int) -> None:
+        """Run one batch; `threads` is for a short one, a long one may take all there are. Raises KvFull."""
 
     def sample(self, chunk_index: int, sampler: Sampler) -> int:
         """The next token behind the last token of that chunk of the last batch."""
