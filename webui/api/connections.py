@@ -32,7 +32,7 @@ class BoundedHttp(H11Protocol):
         """Programs of this machine, a proxy among them, are not counted. Sockets of pages are, after their upgrade."""
         if self.client is None or is_loopback(self.client[0]):
             return False
-        clients = [each.client for each in self.connections]
+        clients: list[tuple[str, int] | None] = [getattr(each, "client", None) for each in self.connections]
         return sum(client is not None and client[0] == self.client[0] for client in clients) > MAX_PER_ADDRESS
 
     def _close_if_silent(self) -> None:
