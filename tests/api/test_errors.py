@@ -126,3 +126,12 @@ async def test_numbers_that_no_machine_holds_are_told(client: httpx.AsyncClient,
 async def test_numbers_that_no_model_has_are_told_before_loading(client: httpx.AsyncClient, name: str) -> None:
     response = await client.post("/load_model", json={"model": "any", name: 10**30})
     assert (response.status_code, response.json()["error"]["param"]) == (400, name)
+
+
+async def test_more_messages_than_any_model_reads_are_refused_before_the_model_counts_them(
+    client: httpx.AsyncClient,
+) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}] * 10_000}
+    response = await client.post("/v1/chat/completions", json=body)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "messages")
+    assert "at most 8192" in response.json()["error"]["message"]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.types import Message, Role, SamplingParams
 
+MAX_MESSAGES = 8192  # llama.cpp's tokenizer takes quadratic time in the turns of one prompt, while everybody waits
 MAX_STOP_STRINGS = 16
 LARGEST_COUNT = 2**31 - 1  #: of the engine; JSON knows no end
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -77,7 +78,7 @@ class ChatRequest(BaseModel):
     )
 
     model: str | None = Field(None, description="A model of GET /v1/models; absent or “default”: the current one")
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] | None = None
