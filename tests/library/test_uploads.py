@@ -377,6 +377,25 @@ async def test_a_file_too_small_to_be_a_model_is_refused_at_once(uploads: Upload
 # --- the disk ------------------------------------------------------------------------------------------------------
 
 
+async def test_imports_side_by_side_leave_the_margin_to_others(
+    folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = Uploads(folder, free_margin_bytes=10**9)
+    free = [10**9 + 5 * 10**6]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: DiskUsage(10**10, 0, free[0]))
+    first = await uploads.start("first.gguf", len(content))
+    second = await uploads.start("second.gguf", len(content))
+    await uploads.append(first.id, 0, _chunks(content))
+    free[0] -= len(content)
+    half = len(content) // 2
+    await uploads.append(second.id, 0, _chunks(content[:half]))
+    free[0] = 10**9
+    with pytest.raises(DiskFull, match=r"1\.0 GB are free"):
+        await uploads.append(second.id, half, _chunks(content[half:]))
+    kept = await uploads.status(second.id)
+    assert (kept.state, kept.offset) == ("receiving", half)
+
+
 async def test_a_file_that_will_not_fit_is_refused_before_it_comes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,8 +41,9 @@ class UploadStatus:
 class Upload:
     """One import in this process. The lock is held by whoever appends, finishes or removes."""
 
-    def __init__(self, part: PartFile, offset: int) -> None:
+    def __init__(self, part: PartFile, offset: int, free_margin_bytes: int) -> None:
         self.part = part
+        self.free_margin_bytes = free_margin_bytes
         self.lock = asyncio.Lock()
         self.status = UploadStatus(part.id, part.name, part.size_bytes, offset, "receiving")
         self._receiver: asyncio.Task[None] | None = None
@@ -104,11 +105,20 @@ async def _write(upload: Upload, output: AsyncFileIO, data: bytearray) -> None:
     start = upload.status.offset
     if data[: max(0, len(MAGIC) - start)] != MAGIC[start : start + len(data)]:
         raise NotGguf(upload.part.name)
+    if data:
+        await _check_margin(upload, len(data))
     rest = memoryview(data)
     while rest:
         written = await on_disk(upload.part, output.write(rest))
         upload.set_offset(upload.status.offset + written)
         rest = rest[written:]
+
+
+async def _check_margin(upload: Upload, num_bytes: int) -> None:
+    """Each import had room when it began; several side by side, or others who write, may not leave the margin."""
+    free = (await on_disk(upload.part, asyncio.to_thread(shutil.disk_usage, upload.part.folder))).free
+    if free < num_bytes + upload.free_margin_bytes:
+        raise DiskFull(upload.part.name, upload.missing_bytes + upload.free_margin_bytes, free)
 
 
 async def to_its_end(work: Awaitable[_T]) -> _T:

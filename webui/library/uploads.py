@@ -121,7 +121,8 @@ class Uploads:
             if self._is_restored:
                 return
             for part in await asyncio.to_thread(find_part_files, self._models_dir):
-                self._uploads[part.id] = Upload(part, await asyncio.to_thread(part.offset))
+                offset = await asyncio.to_thread(part.offset)
+                self._uploads[part.id] = Upload(part, offset, self._free_margin_bytes)
             self._is_restored = True
 
     async def _get(self, upload_id: str) -> Upload:
@@ -146,7 +147,7 @@ class Uploads:
         await on_disk(part, asyncio.to_thread(part.folder.mkdir, parents=True, exist_ok=True))
         await self._check_space(part, None)
         await on_disk(part, asyncio.to_thread(part.create))
-        upload = self._uploads[part.id] = Upload(part, 0)
+        upload = self._uploads[part.id] = Upload(part, 0, self._free_margin_bytes)
         ended = [each for each in self._uploads.values() if each.status.state != "receiving"]
         for old in ended[:-_MAX_REMEMBERED]:
             del self._uploads[old.part.id]
