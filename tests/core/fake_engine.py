@@ -97,7 +97,8 @@ class FakeAnswer:
     def fail(self, error: GlasshouseError) -> None:
         self._events.put_nowait(error)
 
-    async def stream(self) -> AsyncGenerator[GenerationEvent, None]:
+    async def stream(self, stop: asyncio.Event | None) -> AsyncGenerator[GenerationEvent, None]:
+        stopping = asyncio.create_task(self._end_when(stop)) if stop is not None else None
         try:
             while True:
                 event = await self._events.get()
@@ -109,6 +110,14 @@ class FakeAnswer:
         except (GeneratorExit, asyncio.CancelledError):
             self.is_cancelled = True
             raise
+        finally:
+            if stopping is not None:
+                stopping.cancel()
+
+    async def _end_when(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.is_cancelled = True
+        self.finish("cancelled")
 
 
 class FakeEngine:
@@ -146,14 +155,20 @@ class FakeEngine:
         )  # fmt: skip
 
     async def generate(
-        self, messages: Sequence[Message], sampling: SamplingParams, *, owner: str, priority: Priority
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingParams,
+        *,
+        owner: str,
+        priority: Priority,
+        stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         if self._error is not None:
             raise self._error
         answer = FakeAnswer(messages, sampling, owner, priority)
         self.answers.append(answer)
         self._engines.asked.put_nowait(answer)
-        stream = answer.stream()
+        stream = answer.stream(stop)
         try:
             async for event in stream:
                 yield event

@@ -307,7 +307,8 @@ async def test_stop_keeps_the_text_and_cancels_in_the_engine(chats: Chats, engin
     await asyncio.gather(chats.stop(conversation.id), chats.stop(conversation.id))
     stopped = await last_message(chats, conversation.id)
     assert (stopped.state, stopped.error) == ("stopped", None)
-    assert stopped.content == viewer.text
+    assert stopped.content == viewer.text == "and on and on"
+    assert (stopped.usage, stopped.timings) == (USAGE, TIMINGS), "a stopped answer tells its speed too"
     assert answer.is_cancelled
     assert (await viewer.ended()) == stopped
     await chats.stop(conversation.id)  # nothing runs: nothing happens

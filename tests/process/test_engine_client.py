@@ -98,6 +98,20 @@ async def read(client: EngineClient, text: str = "Hi", *, max_tokens: int | None
 # --- answering -------------------------------------------------------------------------------------------------------
 
 
+async def test_a_stopped_answer_still_tells_its_figures() -> None:
+    stop = asyncio.Event()
+    async with engine() as client:
+        question = [Message(role="user", content="Hi")]
+        sampling = SamplingParams(temperature=0)
+        events = client.generate(question, sampling, owner="", priority=Priority.INTERACTIVE, stop=stop)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    stop.set()
+    assert isinstance(event, Finished)
+    assert (event.reason, event.usage.prompt_tokens > 0, event.usage.completion_tokens > 0) == ("cancelled", True, True)
+
+
 async def test_start_answer_stop() -> None:
     progress: list[float] = []
     exits: list[EngineDied | None] = []

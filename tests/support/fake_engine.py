@@ -57,7 +57,13 @@ class FakeEngine:
         )  # fmt: skip
 
     async def generate(
-        self, messages: Sequence[Message], sampling: SamplingParams, *, owner: str, priority: Priority
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingParams,
+        *,
+        owner: str,
+        priority: Priority,
+        stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         self.asked.append((messages, sampling, owner, priority))
         wish = messages[-1].content
@@ -73,6 +79,8 @@ class FakeEngine:
                 if wish == "fail" and index == 2:
                     raise EngineDied("killed")
                 await asyncio.sleep(0)
+                if stop is not None and stop.is_set():
+                    break
                 yield TextDelta(text=f"word{index} ")
             yield Finished(
                 reason="length" if sampling.max_tokens == num_words else "stop",

@@ -5,6 +5,7 @@ Types only.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
@@ -33,7 +34,13 @@ class Engine(Protocol):
     async def start(self, model: ModelFile, options: EngineOptions) -> EngineInfo: ...
 
     def generate(
-        self, messages: Sequence[Message], sampling: SamplingParams, *, owner: str, priority: Priority
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingParams,
+        *,
+        owner: str,
+        priority: Priority,
+        stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]: ...
 
     async def stop(self) -> None: ...

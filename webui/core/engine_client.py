@@ -154,8 +154,10 @@ class EngineClient:
         *,
         owner: str = "",
         priority: Priority = Priority.INTERACTIVE,
+        stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
-        """The events of one answer, ending with Finished. Closing the generator cancels the request in the engine.
+        """The events of one answer, ending with Finished. Closing the generator cancels the request in the engine;
+        setting `stop` does so too, and the answer then ends with Finished("cancelled").
 
         Raises what the engine refused with (ContextTooLong, EngineBusy, ...), EngineDied or EngineStopped. Use it
         inside `async with aclosing(...)`. A reader that is slow gets its text in larger pieces, never a longer queue.
@@ -166,6 +168,7 @@ class EngineClient:
         request_id = self._last_id
         inbox = self._inboxes[request_id] = Inbox()
         is_open = True
+        canceller = asyncio.create_task(self._cancel_when(stop, request_id)) if stop is not None else None
         try:
             await self._send(
                 Generate(
@@ -180,9 +183,15 @@ class EngineClient:
             is_open = False
             raise
         finally:
+            if canceller is not None:
+                canceller.cancel()
             self._inboxes.pop(request_id, None)
             if is_open and self._end is None:
                 self._write(Cancel(request_id=request_id))
+
+    async def _cancel_when(self, stop: asyncio.Event, request_id: int) -> None:
+        await stop.wait()
+        self._write(Cancel(request_id=request_id))
 
     # --- the pipe --------------------------------------------------------------------------------------------------
 

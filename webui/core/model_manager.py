@@ -142,12 +142,18 @@ class ModelManager:
         owner: str,
         priority: Priority,
         model: str | None = None,
+        stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
-        """Answer with the named model (None: see `ensure_loaded`), loading it first where needed."""
+        """Answer with the named model (None: see `ensure_loaded`), loading it first where needed.
+
+        Setting `stop` ends the answer with Finished("cancelled"), which has usage and timings; closing the generator
+        ends it without a word.
+        """
         engine = await self.ensure_loaded(model)
         self._num_generating += 1
         try:
-            async with aclosing(engine.generate(messages, sampling, owner=owner, priority=priority)) as events:
+            events = engine.generate(messages, sampling, owner=owner, priority=priority, stop=stop)
+            async with aclosing(events):
                 async for event in events:
                     yield event
         finally:

@@ -39,7 +39,9 @@ TextField = Literal["content", "reasoning"]
 
 FLUSH_SECONDS = 0.05
 SAVE_SECONDS = 1.0
+STOP_SECONDS = 2.0  #: what an engine gets to end an answer in order, with its usage and timings
 
+_STOPPED = {"state": "stopped", "finish_reason": "cancelled"}
 UNFORESEEN = "Something went wrong inside Glasshouse; its log says what. What was written is kept."
 
 
@@ -64,6 +66,8 @@ class Reply:
         self._flushed_at = 0.0
         self._saved = message
         self._generation: asyncio.Task[Finished] | None = None
+        self._stop = asyncio.Event()
+        self._has_begun = False  # the engine has said something
         self._ending: dict[str, Any] | None = None  # how the message ends when it is cut short
 
     async def run(self, prompt: Sequence[Message], sampling: SamplingParams, *, owner: str) -> ChatMessage:
@@ -87,7 +91,11 @@ class Reply:
 
     def stop(self) -> None:
         """End it with the text that it has."""
-        self._cut_short({"state": "stopped", "finish_reason": "cancelled"})
+        if self._has_begun and not self._stop.is_set():
+            self._stop.set()
+            asyncio.get_running_loop().call_later(STOP_SECONDS, self._cut_short, _STOPPED)
+        elif not self._has_begun:
+            self._cut_short(_STOPPED)
 
     def interrupt(self, error: str) -> None:
         """End it as failed, with the text that it has and this sentence."""
@@ -122,10 +130,13 @@ class Reply:
         unsubscribe = self._models.changed.subscribe(self._show_loading)
         self._show_loading(self._models.status)
         try:
-            events = self._models.generate(prompt, sampling, owner=owner, priority=Priority.INTERACTIVE)
+            events = self._models.generate(
+                prompt, sampling, owner=owner, priority=Priority.INTERACTIVE, stop=self._stop
+            )
             async with aclosing(events):
                 async for event in events:
                     unsubscribe()
+                    self._has_begun = True
                     if isinstance(event, Finished):
                         return event
                     self._take(event)
