@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.engine.fake_runner import LETTERS, FakeRunner, next_letter
+from tests.engine.fake_runner import LETTERS, FakeRunner, FakeVocabulary, next_letter
 from webui.engine.loop import run_loop
 from webui.engine.protocol import (
     Cancel,
@@ -264,6 +264,27 @@ def test_a_conversation_without_a_message_is_refused() -> None:
     script = Script(Generate(request_id=1, messages=(), sampling=SamplingParams()))
     play(script)
     assert isinstance(script.failure(1).error, InvalidRequest)
+
+
+def test_a_request_that_breaks_the_tokenizer_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tokenize(_self: FakeVocabulary, pieces: Sequence[str]) -> list[int]:
+        text = "".join(pieces)
+        if "strange" in text:
+            raise StopIteration
+        return list(map(ord, text))
+
+    monkeypatch.setattr(FakeVocabulary, "tokenize", tokenize)
+    script = Script(ask(1, "strange"), ask(2))
+    play(script)
+    assert isinstance(script.failure(1).error, InvalidRequest)
+    assert script.end(2).reason == "length"
+
+
+def test_too_many_control_texts_are_refused_before_they_are_tokenized(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeVocabulary, "tokenize", lambda _self, _pieces: pytest.fail("tokenized"))
+    script = Script(ask(1, "<|im_end|>" * 500))
+    play(script)
+    assert isinstance(script.failure(1).error, ContextTooLong)
 
 
 # --- a memory smaller than promised ----------------------------------------------------------------------------------

@@ -156,6 +156,8 @@ class EngineLoop:
             if not request.messages:
                 raise InvalidRequest("There is no message to answer.")
             prompt = self._format.render(request.messages)
+            if len(prompt.pieces) > self._scheduler.max_tokens:  # tokenizing that many would keep everybody waiting
+                raise ContextTooLong(len(prompt.pieces), self._scheduler.max_tokens)
             tokens = self._runner.vocabulary.tokenize(prompt.pieces)
             sampler = self._runner.create_sampler(request.sampling)
             answer = Answer(request, tokens, sampler, prompt.opened, arrived_at=arrived_at)
@@ -165,9 +167,15 @@ class EngineLoop:
                 sampler.close()
                 raise
         except GlasshouseError as error:
-            self._channel.send(Failed(request_id=request.request_id, code=error.code, details=error.details))
+            self._refuse(request, error)
+        except Exception:  # one strange request must not end everybody's answers
+            logger.exception("A request could not be taken")
+            self._refuse(request, InvalidRequest("This conversation could not be read. The engine's log says why."))
         else:
             self._answers[request.request_id] = answer
+
+    def _refuse(self, request: Generate, error: GlasshouseError) -> None:
+        self._channel.send(Failed(request_id=request.request_id, code=error.code, details=error.details))
 
     def _estimate_wait(self, now: float) -> float:
         """Seconds until a place in the queue is free: the mean distance of the last finishes."""
