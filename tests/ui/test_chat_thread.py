@@ -88,7 +88,9 @@ async def test_whoever_reads_above_is_not_moved_and_keeps_a_selection(
     await jump.click()
     await expect(jump).to_be_hidden()
     await wait_until_idle(page)
-    assert await thread.evaluate("e => e.scrollHeight - e.scrollTop - e.clientHeight") < 60
+    await page.wait_for_function(  # the way there is a smooth one
+        "(e => e.scrollHeight - e.scrollTop - e.clientHeight < 60)(document.querySelector('.thread'))", timeout=10_000
+    )
 
 
 async def test_text_in_pieces_is_drawn_like_the_whole(open_page: PageOpener, chat_server: ChatServer) -> None:
