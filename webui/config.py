@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     open: bool = Field(default=False, description="Open the page in the default browser")
     model: str | None = Field(default=None, description="Model to load at the first message (a name or a path)")
     ctx: int | None = Field(default=None, ge=256, description="Context of one conversation in tokens")
-    slots: int = Field(default=4, ge=1, le=64, description="Answers written side by side")
+    slots: int = Field(default=8, ge=1, le=64, description="Answers written side by side")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of the engine")
     gpu_layers: int | None = Field(
         default=None, ge=-1, description="Layers on the GPU (-1: all; default: as many as fit)"
