@@ -68,7 +68,7 @@ class EngineOptions(Value, frozen=True):
     num_slots: int  #: sequences side by side
     batch_tokens: int = 512  #: token budget of one step
     gpu_layers: int = 0  #: layers offloaded; -1 means all
-    threads: int | None = None  #: None lets the engine choose from the cores that it may use
+    threads: int = 1  #: the most that compute a step
 
 
 class EngineInfo(Value, frozen=True):

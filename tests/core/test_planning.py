@@ -12,6 +12,7 @@ from webui.config import Settings
 from webui.core.planning import Footprint, Target, choose_default, create_planner, memory_without
 from webui.errors import LoadFailed, ModelTooBig
 from webui.library.catalog import find_starter
+from webui.library.hardware import count_physical_cores
 from webui.library.memory_fit import FitPlan
 from webui.types import Gpu, Memory, ModelFile
 
@@ -64,6 +65,8 @@ def test_the_plan_counts_what_is_freed_and_takes_the_settings(
         plan(target, None)
     options = plan(target, Footprint(pid=1, plan=PLAN)).options
     assert (options.context_tokens, options.num_slots, options.threads) == (1024, 2, 3)
+    own_choice = create_planner(settings)(target, None)
+    assert own_choice.options.threads == count_physical_cores()
 
 
 def test_a_file_that_the_catalog_calls_unusable_is_not_started(settings: Settings) -> None:

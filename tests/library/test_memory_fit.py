@@ -53,9 +53,7 @@ def _machine(ram_free: float, vram_free: tuple[float, ...] = ()) -> Memory:
 def _plan(
     header: GgufHeader, memory: Memory, *, ctx: int | None = None, slots: int = 4, gpu_layers: int | None = None
 ) -> FitPlan:
-    return plan_fit(
-        header, "Model", memory, ctx=ctx, slots=slots, threads=None, gpu_layers=gpu_layers, can_offload=True
-    )
+    return plan_fit(header, "Model", memory, ctx=ctx, slots=slots, threads=1, gpu_layers=gpu_layers, can_offload=True)
 
 
 def test_a_small_model_gets_a_whole_context_in_every_slot(starter: GgufHeader) -> None:

@@ -15,7 +15,7 @@ import psutil
 from webui.config import Settings
 from webui.errors import LoadFailed, NoModel
 from webui.library.gguf import read_header
-from webui.library.hardware import read_memory
+from webui.library.hardware import count_physical_cores, read_memory
 from webui.library.memory_fit import FitPlan, plan_fit
 from webui.types import Memory, ModelFile
 
@@ -71,7 +71,7 @@ def create_planner(settings: Settings) -> Planner:
             memory,
             ctx=target.ctx,
             slots=settings.slots,
-            threads=settings.threads,
+            threads=settings.threads or count_physical_cores(),
             gpu_layers=target.gpu_layers,
         )
 

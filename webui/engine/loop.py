@@ -111,7 +111,7 @@ class EngineLoop:
             memory=runner,
         )
         self._meter = LoadMeter(options.kv_tokens, clock())
-        self._pace = Pace(options.threads or 1)
+        self._pace = Pace(options.threads)
         self._finished_at: deque[float] = deque(maxlen=_NUM_RECENT)
         self._announced_version = 0
 

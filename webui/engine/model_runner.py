@@ -17,7 +17,6 @@ from typing import cast
 import llama_cpp
 import msgspec
 
-from webui.engine.cores import count_usable_cores
 from webui.engine.load_log import LoadLog
 from webui.engine.pace import MOST_TOKENS
 from webui.engine.protocol import Load
@@ -149,7 +148,7 @@ class LlamaRunner:
             batch.logits[row - 1] = chunk.has_output
             self._outputs.append(row - 1)
         batch.n_tokens = row
-        for_many = threads if row <= MOST_TOKENS else self._options.threads or 1  # llama.cpp's for more than one token
+        for_many = threads if row <= MOST_TOKENS else self._options.threads  # llama.cpp's for more than one token
         llama_cpp.llama_set_n_threads(self._context, threads, for_many)
         status = llama_cpp.llama_decode(self._context, batch)
         if status == 1:
@@ -239,11 +238,10 @@ def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner:
 
 
 def _settle(options: EngineOptions) -> EngineOptions:
-    """The options as they will really be: no GPU layers without a GPU, a number of threads in any case."""
+    """The options as they will really be: no GPU layers without a GPU, no more slots than llama.cpp has."""
     return msgspec.structs.replace(
         options,
         gpu_layers=options.gpu_layers if llama_cpp.llama_supports_gpu_offload() else 0,
-        threads=options.threads or count_usable_cores(),
         batch_tokens=min(options.batch_tokens, options.kv_tokens),
         num_slots=min(options.num_slots, llama_cpp.llama_max_parallel_sequences()),
     )
@@ -266,7 +264,7 @@ def _context_params(options: EngineOptions) -> llama_cpp.llama_context_params:
     params.n_batch = params.n_ubatch = options.batch_tokens
     params.n_seq_max = options.num_slots
     params.n_outputs_max = options.num_slots  # one row of logits a sequence, not one a token
-    params.n_threads = params.n_threads_batch = options.threads or 1
+    params.n_threads = params.n_threads_batch = options.threads
     params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
     params.kv_unified = True  # shared prefixes are shared cells
     params.swa_full = False  # sliding-window layers keep their window only

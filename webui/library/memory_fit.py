@@ -49,7 +49,7 @@ def plan_fit(
     *,
     ctx: int | None,
     slots: int,
-    threads: int | None,
+    threads: int,
     gpu_layers: int | None,
     can_offload: bool | None = None,
 ) -> FitPlan:
@@ -162,7 +162,7 @@ def _choose_gpu_layers(sizes: _Sizes, memory: Memory, kv_tokens: int, asked: int
     return most
 
 
-def _make_plan(sizes: _Sizes, context: int, kv_tokens: int, threads: int | None, layers: int) -> FitPlan:
+def _make_plan(sizes: _Sizes, context: int, kv_tokens: int, threads: int, layers: int) -> FitPlan:
     ram = sizes.process + sizes.weights + sizes.kv(kv_tokens) + sizes.compute(kv_tokens)
     vram = 0
     if layers:
