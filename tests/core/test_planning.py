@@ -65,8 +65,11 @@ def test_the_plan_counts_what_is_freed_and_takes_the_settings(
         plan(target, None)
     options = plan(target, Footprint(pid=1, plan=PLAN)).options
     assert (options.context_tokens, options.num_slots, options.threads) == (1024, 2, 3)
-    own_choice = create_planner(settings)(target, None)
-    assert own_choice.options.threads == count_physical_cores()
+
+
+def test_an_engine_gets_the_physical_cores_when_nobody_said_otherwise(settings: Settings) -> None:
+    options = create_planner(settings)(Target(starter_file(), ctx=1024), None).options
+    assert options.threads == count_physical_cores()
 
 
 def test_a_file_that_the_catalog_calls_unusable_is_not_started(settings: Settings) -> None:
