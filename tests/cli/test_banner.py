@@ -27,6 +27,7 @@ def test_shared_with_a_new_passphrase(capsys: pytest.CaptureFixture[str]) -> Non
     text = shown(capsys, ["http://192.168.1.5:8002"], "abcd-efgh-jkmn-pqrs", lan=True)
     assert "http://192.168.1.5:8002" in text
     assert "abcd-efgh-jkmn-pqrs" in text
+    assert "http://localhost:8002/signin#abcd-efgh-jkmn-pqrs" in text, "one click, also out of a container's log"
     assert "glasshouse passphrase" in text
 
 

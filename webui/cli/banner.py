@@ -48,6 +48,7 @@ def _print_access(console: Console, settings: Settings, passphrase: str | None) 
     elif passphrase:
         _line(console, "Passphrase", passphrase, "bold yellow")
         _line(console, "", "shown this once; change it with: glasshouse passphrase", "dim")
+        _line(console, "Signs in by itself", sign_in_url(local_url(settings), passphrase))
     else:
         _line(console, "Passphrase", "the one that you know; set a new one with: glasshouse passphrase")
 
