@@ -4,6 +4,7 @@
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {contextSizes, formatBytes, formatParameters, formatTokens} from "glasshouse/format.js";
+import {shownValue} from "glasshouse/typing.js";
 
 /**
  * @typedef {{id: string, name: string, fileName: string, architecture: string, parameters: number, quantization: string,
@@ -114,7 +115,8 @@ function options(model, panel, nameId) {
           min: 0,
           inputmode: "numeric",
           placeholder: "As many as fit",
-          value: panel.options.gpuLayers ?? "",
+          id: `gpu-layers-of-${model.id}`,
+          value: shownValue(`gpu-layers-of-${model.id}`, panel.options.gpuLayers),
           onChange: (event) => panel.setOptions({gpuLayers: numberOrNull(event)}),
         }),
       ]),

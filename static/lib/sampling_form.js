@@ -1,6 +1,7 @@
 // @ts-check
 // Sampling as a person sets it: a slider and a number for each knob, with what it does in plain words.
 import {h} from "vue";
+import {shownValue} from "glasshouse/typing.js";
 
 /** @typedef {{temperature: number, top_p: number, top_k: number, min_p: number, repeat_penalty: number,
  *   max_tokens: number|null, seed: number|null}} Sampling */
@@ -84,6 +85,7 @@ export function samplingForm(sampling, change, preview) {
         type: "number",
         inputmode: "decimal",
         ...range,
+        value: shownValue(`knob-${knob.name}`, value),
         onChange: (event) => {
           const settled = readNumber(event.target.value, knob) ?? value;
           event.target.value = String(settled);
@@ -113,7 +115,7 @@ export function samplingForm(sampling, change, preview) {
         min: knob.min,
         step: 1,
         placeholder: knob.empty,
-        value: sampling[knob.name] ?? "",
+        value: shownValue(`knob-${knob.name}`, sampling[knob.name]),
         "aria-describedby": `hint-${knob.name}`,
         onChange: (event) => {
           const settled = readNumber(event.target.value, knob);

@@ -3,6 +3,7 @@
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {contextSizes, formatTokens} from "glasshouse/format.js";
+import {shownValue} from "glasshouse/typing.js";
 
 /** @param {any} dialog the settings dialog, which holds the state and saves */
 export function modelsTab(dialog) {
@@ -38,7 +39,7 @@ export function modelsTab(dialog) {
         min: 0,
         inputmode: "numeric",
         placeholder: "As many as fit",
-        value: dialog.gpuLayers ?? "",
+        value: shownValue("gpu-layers", dialog.gpuLayers),
         onChange: (event) => {
           dialog.gpuLayers = event.target.value === "" ? null : Math.max(0, Math.round(Number(event.target.value)));
           dialog.save({gpuLayers: dialog.gpuLayers});

@@ -99,6 +99,20 @@ async def test_one_chat_can_have_settings_of_its_own(page: Page) -> None:
     await expect(dialog.get_by_label("Temperature", exact=True)).to_have_value("0.7")
 
 
+async def test_a_number_can_be_typed_while_the_dialog_draws_itself_anew(page: Page) -> None:
+    dialog = await open_dialog(page, "Settings")
+    await settle(dialog, "Temperature", "0.5")
+    longest = dialog.get_by_label("Longest answer")
+    await longest.fill("4")
+    await expect(dialog.get_by_text("Saved")).to_be_hidden()  # its time is over: the dialog is drawn anew
+    await longest.press_sequentially("00")
+    await longest.press("Tab")
+    await expect(dialog.get_by_text("Saved")).to_be_visible()
+    await expect(longest).to_have_value("400")
+    await dialog.get_by_role("button", name="Reset to defaults").click()
+    await expect(longest).to_have_value("")
+
+
 async def test_the_theme_changes_at_once_and_stays(page: Page) -> None:
     dialog = await open_dialog(page, "Settings")
     await dialog.get_by_role("tab", name="Appearance").click()
