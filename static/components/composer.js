@@ -15,15 +15,11 @@ export default {
   props: {conversationId: {type: String, default: null}, isAnswering: Boolean, modelName: String},
   emits: ["send", "prepare", "stop"],
   data() {
-    return {text: loadDraft(this.conversationId), note: "", isSending: false};
+    return {text: loadDraft(this.conversationId), note: "", isSending: false, place: this.conversationId};
   },
   watch: {
-    conversationId(id, before) {
-      if (this.isSending) return; // the first message of a new chat: the text is on its way
-      saveDraft(before, this.text);
-      this.setText(loadDraft(id));
-      this.note = "";
-      this.focus();
+    conversationId(id) {
+      this.visit(id);
     },
     isAnswering() {
       this.note = "";
@@ -42,16 +38,29 @@ export default {
       place?.style.setProperty("--composer-height", `${this.$el.offsetHeight}px`);
     });
     this.observer.observe(this.$el);
+    this.stopVisits = on("visit", this.visit);
     this.stopOnline = on("online", (online) => online && this.note === NO_CONNECTION && (this.note = ""));
   },
   beforeUnmount() {
     this.observer.disconnect();
+    this.stopVisits();
     this.stopOnline();
     clearTimeout(this.timer);
   },
   methods: {
     focus() {
       if (!isTouch()) this.$refs.box.focus({preventScroll: true});
+    },
+    /** Belong to another conversation, at once: what is typed before the server shows it belongs there too. */
+    visit(id) {
+      if (id === this.place) return;
+      const before = this.place;
+      this.place = id;
+      if (this.isSending) return; // the first message of a new chat: the text is on its way
+      saveDraft(before, this.text);
+      this.setText(loadDraft(id));
+      this.note = "";
+      this.focus();
     },
     setText(text) {
       this.text = text;
@@ -65,7 +74,7 @@ export default {
     onInput(event) {
       this.text = event.target.value;
       this.resize();
-      saveDraft(this.conversationId, this.text);
+      saveDraft(this.place, this.text);
     },
     onKeydown(event) {
       if (event.key !== "Enter" || event.shiftKey || event.altKey || event.isComposing || event.keyCode === 229) return;
@@ -85,10 +94,10 @@ export default {
       this.attempt += 1;
       this.isSending = true;
       this.note = "";
-      this.pending = {attempt: this.attempt, text, key: this.conversationId};
+      this.pending = {attempt: this.attempt, text, key: this.place};
       this.timer = setTimeout(this.waitedTooLong, ANSWER_WITHIN_MS);
       if (text.length <= POST_FROM) this.$emit("send", {attempt: this.attempt, text});
-      else if (this.conversationId) this.post(this.attempt, this.conversationId);
+      else if (this.place) this.post(this.attempt, this.place);
       else this.$emit("prepare", {attempt: this.attempt, bytes: new Blob([text]).size});
     },
     /** The new chat for a long text is there. */
@@ -115,8 +124,9 @@ export default {
       this.settle();
       this.note = "";
       saveDraft(key, "");
-      this.setText(this.text.startsWith(text) ? this.text.slice(text.length).trimStart() : this.text);
-      saveDraft(this.conversationId, this.text);
+      const more = this.text.startsWith(text) ? this.text.slice(text.length).trimStart() : this.text;
+      this.setText(more || loadDraft(this.place));
+      saveDraft(this.place, this.text);
       this.focus();
     },
     refused(attempt, reason) {

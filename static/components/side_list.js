@@ -6,7 +6,7 @@ import {groupByDate} from "glasshouse/dates.js";
 import {confirmDialog} from "glasshouse/dialog.js";
 import {icon} from "glasshouse/icon.js";
 import {logo} from "glasshouse/logo.js";
-import {closeSide, isPhone, isTouch, openDialog} from "glasshouse/shell.js";
+import {closeSide, isPhone, isTouch, openDialog, visit} from "glasshouse/shell.js";
 import {onSwipe} from "glasshouse/swipe.js";
 
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform ?? "");
@@ -41,12 +41,14 @@ export default {
       this.startNew();
     },
     startNew() {
+      visit(null);
       this.$emit("new");
       if (isPhone()) closeSide();
     },
     open(event, id) {
       if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return; // a new tab or window
       event.preventDefault();
+      visit(id);
       this.$emit("open", id);
       if (isPhone()) closeSide();
     },

@@ -15,7 +15,7 @@ function emit(name, detail) {
 
 /**
  * Listen to "panel" or "side" (detail: boolean, open), "dialog" (detail: its name), "notice" (detail: Notice),
- * "theme" (detail: "dark"|"light"), "online" (detail: boolean).
+ * "theme" (detail: "dark"|"light"), "online" (detail: boolean), "visit" (detail: a conversation's id, or null).
  * @param {string} name
  * @param {(detail: any) => void} listener
  * @returns {() => void} call it to stop listening
@@ -131,6 +131,9 @@ wide.addEventListener("change", () => {
   root.dataset.panel = isWide() && remembered("panel") !== "closed" ? "open" : "closed";
   emit("panel", isOpen("panel"));
 });
+
+/** Somebody goes to another conversation (null: a new one); the server shows it a moment later. @param {string|null} id */
+export const visit = (id) => emit("visit", id);
 
 // --- dialogs, notices, theme -------------------------------------------------------------------------------------
 

@@ -161,6 +161,27 @@ async def test_a_draft_survives_a_reload_and_belongs_to_its_chat(
     await expect(box).to_have_value("half a thou")
 
 
+async def test_what_is_typed_before_a_new_chat_is_shown_belongs_to_it(
+    open_page: PageOpener, chat_server: ChatServer
+) -> None:
+    page = await open_chat(open_page, chat_server, f"/c/{chat_server.chats['Rich']}")
+    box = page.get_by_role("textbox", name="Message")
+    await page.evaluate("""() => {
+        [...document.querySelectorAll("button")].find((button) => button.textContent.includes("New chat")).click();
+        const box = document.querySelector("textarea[name=message]");
+        box.value = "quick words";
+        box.dispatchEvent(new InputEvent("input"));
+    }""")
+    await expect(page.get_by_role("heading", name="What shall we talk about?")).to_be_visible()
+    await expect(box).to_have_value("quick words")
+    await page.go_back()
+    await expect(page.locator(".code")).to_be_visible()
+    await expect(box).to_have_value("")
+    await page.go_forward()
+    await expect(box).to_have_value("quick words")
+    await box.fill("")
+
+
 async def test_without_a_connection_nothing_is_lost(open_page: PageOpener, chat_server: ChatServer) -> None:
     page = await open_chat(open_page, chat_server, f"/c/{chat_server.chats['Spare']}")
     box = page.get_by_role("textbox", name="Message")
