@@ -463,10 +463,12 @@ async def test_the_flag_goes_before_the_choice_and_what_was_loaded_before_both(
     await preferences.set(model_id="small")
     flagged = settings.model_copy(update={"model": "large"})
     models = ModelManager(catalog, preferences, flagged, engine_factory=engines, planner=lambda target, running: PLAN)
+    assert (await models.default()).id == "large"
     await models.ensure_loaded()
     assert engines.started == ["large"]
     await models.load("starter")
     await models.unload()
+    assert (await models.default()).id == "starter"
     await models.ensure_loaded()
     assert engines.started == ["large", "starter", "starter"]
     await models.close()

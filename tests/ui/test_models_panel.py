@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.conftest import PageOpener
-from tests.support.pages import DESKTOP, PHONE, find_barriers, model_card, open_models, wait_until
+from tests.support.pages import DESKTOP, PHONE, find_barriers, model_card, open_models, starter_file, wait_until
 from tests.support.server import RunningServer
 
 STARTER = "SmolLM2 135M Instruct"
@@ -83,6 +84,23 @@ async def test_load_and_unload_are_seen_everywhere(
     await expect(panel.get_by_role("status").first).to_have_text("no model loaded")
     await expect(card.get_by_role("button", name="Load", exact=True)).to_be_enabled()
     await expect(card).to_contain_text("chosen")
+
+
+async def test_an_empty_chat_offers_what_the_next_message_starts(tmp_path: Path, open_page: PageOpener) -> None:
+    shelf = tmp_path / "models"
+    shelf.mkdir()
+    shutil.copy(starter_file(), shelf / "Lantern-135M.gguf")
+    shutil.copy(starter_file(), shelf / "Candle-135M.gguf")
+    with RunningServer(tmp_path, args=["--model", "Lantern-135M", "--threads", "1"]) as server:
+        page = await open_page(base_url=server.base_url, viewport=DESKTOP)
+        await page.goto("/")
+        await expect(page.get_by_role("button", name="Start Lantern 135M")).to_be_visible()
+
+        panel = page.get_by_role("complementary", name="Models")
+        card = model_card(panel, "Candle 135M")
+        await card.get_by_role("button", name="Load", exact=True).click()
+        await card.get_by_role("button", name="Unload").click(timeout=30_000)
+        await expect(page.get_by_role("button", name="Start Candle 135M")).to_be_visible()
 
 
 async def test_a_chosen_context_says_what_it_takes_and_is_used(page: Page) -> None:

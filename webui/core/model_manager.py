@@ -80,6 +80,11 @@ class ModelManager:
         self._catalog = catalog
         self.catalog_changed.emit(None)
 
+    async def default(self) -> ModelFile:
+        """The model that the next message starts while none is loaded. Raises NoModel, or UnknownModel when the one
+        that `--model` names is not there."""
+        return (await self._choose()).model
+
     async def fit(self, name: str, *, ctx: int | None = None, gpu_layers: int | None = None) -> FitPlan:
         """What loading this model in place of the running one would take. Raises ModelTooBig, or what is wrong with
         the file."""

@@ -16,8 +16,7 @@ from nicegui.events import GenericEventArguments
 
 from webui.core.application import Application
 from webui.core.chat import MAX_MESSAGE_BYTES
-from webui.core.planning import choose_default
-from webui.errors import GlasshouseError, MessageTooLarge, NoModel, UnknownConversation
+from webui.errors import GlasshouseError, MessageTooLarge, UnknownConversation
 from webui.types import ChatEvent, ChatMessage, MessageAdded, ModelFile, ModelStatus, ReplyEnded, ThreadReplaced
 from webui.ui.components.composer import Composer
 from webui.ui.components.shell import Shell
@@ -82,7 +81,7 @@ class ChatPage:
     async def begin(self, conversation_id: str | None) -> str:
         """Fill the page that is about to be sent; returns its title."""
         self._stops.append(self._app.chats.changed.subscribe(lambda _: self._list_soon()))
-        self._stops.append(self._app.models.changed.subscribe(self._show_status))
+        self._stops.append(self._app.models.changed.subscribe(self._on_status))
         self._stops.append(self._app.models.catalog_changed.subscribe(self._on_catalog))
         self._show_status(self._app.models.status)
         await asyncio.wait({self._find_default_soon()}, timeout=LOOK_SECONDS)
@@ -264,6 +263,11 @@ class ChatPage:
         self.thread.show_model(status, self._default)
         self.composer.show_model(model.name if model else "")
 
+    def _on_status(self, status: ModelStatus) -> None:
+        self._show_status(status)
+        if status.model is None:  # what was loaded until now is what the next message starts
+            self._find_default_soon()
+
     def _on_catalog(self, _: None) -> None:
         self._find_default_soon()
 
@@ -272,11 +276,9 @@ class ChatPage:
 
     async def _find_default(self) -> None:
         """Find the model that a first message would start."""
-        models = await self._app.models.models()
-        chosen = self._app.preferences.get().model_id
         try:
-            self._default = next((model for model in models if model.id == chosen), None) or choose_default(models)
-        except NoModel:
+            self._default = await self._app.models.default()
+        except GlasshouseError:
             self._default = None
         self._show_status(self._app.models.status)
 
