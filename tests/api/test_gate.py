@@ -107,6 +107,17 @@ async def test_the_passphrase_is_the_key(header: dict[str, Any]) -> None:
     assert (response.status_code, response.text) == (200, f"key {OTHER}")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_a_key_beyond_ascii_is_read_in_either_encoding(encoding: str) -> None:
+    class Umlauts(OneKey):
+        async def verify_key(self, key: str, address: str) -> None:
+            assert key == "drei grüne Vögel"
+
+    gate = Gate(show_owner, Settings(), Umlauts)
+    response = await ask("/v1/models", gate=gate, authorization="Bearer drei grüne Vögel".encode(encoding))
+    assert response.status_code == 200
+
+
 @pytest.mark.parametrize(
     "header", [{"authorization": "Bearer no"}, {"authorization": "Basic eDp5"}, {"authorization": "Bearer "}, {}]
 )

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from webui import __version__
 from webui.cli import main
-from webui.cli.app import app
+from webui.cli.app import app, prepare_folders
 from webui.cli.options import read_settings
 from webui.config import Settings
 from webui.core.access import Access
@@ -73,6 +73,11 @@ def test_it_ends_with_code_2_and_no_traceback(
     error = capsys.readouterr().err
     assert error.startswith("glasshouse: --slots (GLASSHOUSE_SLOTS): ")
     assert len(error.splitlines()) == 1
+
+
+def test_the_data_folder_is_for_nobody_else(tmp_path: Path) -> None:
+    prepare_folders(Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models"))
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
 
 
 def test_a_folder_that_cannot_be_made(

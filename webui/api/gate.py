@@ -137,7 +137,16 @@ def read_session(headers: Headers) -> str | None:
 
 def _read_key(headers: Headers) -> str | None:
     scheme, _, value = headers.get("authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" and value.strip() else headers.get("x-api-key")
+    key = value.strip() if scheme.lower() == "bearer" and value.strip() else headers.get("x-api-key")
+    return None if key is None else _as_text(key)
+
+
+def _as_text(header: str) -> str:
+    """A header arrives as Latin-1; most programs send what is beyond ASCII as UTF-8."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return header
 
 
 def _is_open(scope: Scope) -> bool:
