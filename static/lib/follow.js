@@ -14,6 +14,7 @@ export class Follow {
     this.scroller = scroller;
     this.onChange = onChange;
     this.isFollowing = true;
+    this.isAtRest = false; // what is shown is no conversation: nothing moves it
     this.lastTop = scroller.scrollTop;
     this.onScroll = () => this.scrolled();
     scroller.addEventListener("scroll", this.onScroll, {passive: true});
@@ -41,6 +42,7 @@ export class Follow {
   }
 
   grown() {
+    if (this.isAtRest) return;
     if (this.isFollowing) this.toEnd();
     else if (this.distance <= 1) this.set(true);
   }
@@ -49,11 +51,13 @@ export class Follow {
   toStart() {
     this.scroller.scrollTop = 0;
     this.lastTop = 0;
+    this.isAtRest = true;
     this.set(false);
   }
 
   /** @param {boolean} [isSmooth] */
   toEnd(isSmooth = false) {
+    this.isAtRest = false;
     this.set(true);
     this.scroller.scrollTo({top: this.scroller.scrollHeight, behavior: isSmooth ? "smooth" : "instant"});
     if (!isSmooth) this.lastTop = this.scroller.scrollTop;
