@@ -169,6 +169,7 @@ export default {
       rows: 1,
       "aria-label": "Message",
       name: "message",
+      dir: "auto",
       autocomplete: "off",
       enterkeyhint: isTouch() ? "enter" : "send",
       placeholder: `Message ${this.modelName || "Glasshouse"}…`,

@@ -111,9 +111,13 @@ function toFragment(html) {
     cell.removeAttribute("style");
     if (align) cell.classList.add(`align-${align}`);
   }
+  for (const block of fragment.children) block.setAttribute("dir", "auto"); // each runs the way its language is written
+  for (const item of fragment.querySelectorAll("li")) markTask(item);
   for (const table of fragment.querySelectorAll("table")) {
     const box = document.createElement("div");
     box.className = "table";
+    box.dir = table.dir; // the box turns with it, so that it begins at the first column
+    table.removeAttribute("dir");
     box.tabIndex = 0;
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", "Table");
@@ -124,8 +128,27 @@ function toFragment(html) {
   return fragment;
 }
 
+/** "[x] milk" in a list becomes a ticked box before "milk". @param {Element} item */
+function markTask(item) {
+  const first = item.firstElementChild;
+  const holder = first?.matches("p") && !item.firstChild?.textContent?.trim() ? first : item;
+  const words = holder.firstChild;
+  const mark = words instanceof Text ? /^\s*\[([ xX])\] /.exec(words.data) : null;
+  if (!mark) return;
+  const isDone = mark[1] !== " ";
+  const box = document.createElement("span");
+  box.className = isDone ? "task-box done" : "task-box";
+  box.setAttribute("role", "img");
+  box.setAttribute("aria-label", isDone ? "Done:" : "To do:");
+  if (isDone) box.innerHTML = iconHtml("check");
+  /** @type {Text} */ (words).data = /** @type {Text} */ (words).data.slice(mark[0].length);
+  item.classList.add("task");
+  holder.prepend(box);
+}
+
 /** @param {HTMLElement} block */
 function furnishCode(block) {
+  block.dir = "ltr";
   const head = document.createElement("div");
   head.className = "code-head";
   const label = document.createElement("span");

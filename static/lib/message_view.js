@@ -11,14 +11,16 @@ const LONG_TEXT = 1600; // characters of a person's message that are shown befor
 const LONG_LINES = 18;
 const COPIED_MS = 1600;
 
-/** "158 tok/s · first word 41 ms · 312 cached · 1,912 tokens" @param {any} message */
-export function describeStats({usage, timings}) {
+/** "158 tok/s", "first word 41 ms", "312 cached", "1,912 in context" @param {any} message */
+export function describeStats({state, finish_reason: reason, usage, timings}) {
   const parts = [];
+  if (state === "stopped") parts.push("Stopped");
+  if (reason === "length") parts.push("Cut at the length limit");
   if (timings?.tokens_per_second > 0) parts.push(`${round(timings.tokens_per_second)} tok/s`);
   if (timings) parts.push(`first word ${formatDelay(timings.first_token_seconds)}`);
   if (usage?.cached_tokens) parts.push(`${usage.cached_tokens.toLocaleString("en")} cached`);
   if (usage) parts.push(`${(usage.prompt_tokens + usage.completion_tokens).toLocaleString("en")} in context`);
-  return parts.join(" · ");
+  return parts;
 }
 
 /** @param {number} value */
@@ -163,7 +165,8 @@ export const MessageView = {
         const label = {class: "icon-button", "aria-label": "Regenerate", title: "Regenerate", onClick: again};
         actions.push(h("button", label, icon("rotate-cw")));
       }
-      const stats = [state === "stopped" ? "Stopped" : "", describeStats(this.message)].filter(Boolean).join(" · ");
+      const stats = describeStats(this.message).flatMap((part, index) => [index ? " · " : "", h("span", part)]);
+      if (!actions.length && !stats.length) return null;
       return h("div", {class: "meta"}, [
         h("span", {class: "actions"}, actions),
         h("span", {class: "stats numbers"}, stats),

@@ -26,7 +26,7 @@ from webui.types import (
 )
 from webui.ui.components import COMPONENTS
 
-_SHOWN = ("id", "role", "content", "reasoning", "state", "model_name", "error", "usage", "timings")
+_SHOWN = ("id", "role", "content", "reasoning", "state", "model_name", "error", "finish_reason", "usage", "timings")
 
 
 @dataclass(frozen=True, slots=True)
