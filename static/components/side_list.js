@@ -55,8 +55,14 @@ export default {
     onRowKey(event, conversation) {
       if (event.key === "F2") this.startRename(conversation);
       else if (event.key === "Delete") this.remove(conversation);
+      else if (event.key === "ArrowDown" || event.key === "ArrowUp") this.focusBeside(event.currentTarget, event.key);
       else return;
       event.preventDefault();
+    },
+    /** @param {Element} link @param {"ArrowDown"|"ArrowUp"} key */
+    focusBeside(link, key) {
+      const links = [...this.$el.querySelectorAll(".row-link")];
+      links[links.indexOf(link) + (key === "ArrowDown" ? 1 : -1)]?.focus();
     },
     startRename(conversation) {
       this.closeMenu();
@@ -122,13 +128,14 @@ export default {
       };
       const live = isAnswering ? h("span", {class: "live", role: "img", "aria-label": "answering"}) : null;
       return h("li", {key: id, class: ["chat-row", {current: isCurrent}]}, [
-        h("a", link, [live, h("span", {class: "row-title"}, title)]),
+        h("a", link, [live, h("span", {class: "row-title", dir: "auto"}, title)]),
         h("button", more, icon("ellipsis")),
       ]);
     },
     renderRename(conversation) {
       return h("input", {
         class: "field rename",
+        dir: "auto",
         value: conversation.title,
         "aria-label": "Title",
         maxlength: 120,
@@ -186,7 +193,9 @@ export default {
       "aria-keyshortcuts": "Control+J Meta+J",
       onClick: this.startNew,
     };
+    const toBox = () => /** @type {HTMLElement|null} */ (document.querySelector(".composer textarea"))?.focus();
     return h("aside", {class: "side glass", "aria-label": "Conversations"}, [
+      isPhone() ? null : h("button", {class: "button skip", onClick: toBox}, "Skip to the message"),
       h("div", {class: "brand"}, [
         logo(),
         h("span", "Glasshouse"),

@@ -98,6 +98,7 @@ async def test_text_in_pieces_is_drawn_like_the_whole(open_page: PageOpener, cha
     page = await open_chat(open_page, chat_server)
     text = (
         RICH_ANSWER
+        + "\n- [ ] to do\n- [x] done\n\nسلام\n"
         + "\n1. one\n2. two\n   - nested 🦔\n\nTitle\n-----\n\n> quote\n\n[late] link\n\n[late]: https://example.com\n"
     )
     result = await page.evaluate(
@@ -143,3 +144,60 @@ async def test_deltas_count_code_points_drop_doubles_and_tell_gaps(
         }"""
     )
     assert result == ["🦔🦔xé", [True, True, True, True, False, False]]
+
+
+async def test_text_runs_the_way_its_language_is_written(open_page: PageOpener, chat_server: ChatServer) -> None:
+    page = await open_chat(open_page, chat_server)
+    drawn = await page.evaluate(
+        """async (text) => {
+            const {MarkdownView} = await import("glasshouse/markdown.js");
+            const place = document.createElement("div");
+            document.body.append(place);
+            new MarkdownView(place).update(text, true);
+            return [...place.children].map((block) => getComputedStyle(block).direction);
+        }""",
+        "Hello سلام\n\nسلام hello\n\n- سلام\n\n> سلام\n\n|سلام|\n|-|\n|a|\n\n```\nسلام\n```\n",
+    )
+    assert drawn == ["ltr", "rtl", "rtl", "rtl", "rtl", "ltr"]
+
+
+async def test_a_list_of_tasks_has_boxes(open_page: PageOpener, chat_server: ChatServer) -> None:
+    page = await open_chat(open_page, chat_server)
+    drawn = await page.evaluate(
+        """async (text) => {
+            const {MarkdownView} = await import("glasshouse/markdown.js");
+            const place = document.createElement("div");
+            new MarkdownView(place).update(text, true);
+            return [...place.querySelectorAll("li")].map((item) => [
+                item.querySelector(".task-box")?.getAttribute("aria-label") ?? "",
+                item.textContent.trim(),
+            ]);
+        }""",
+        "- [ ] milk\n- [x] bread\n- plain [x] words\n\nThen\n\n1. [X] apart\n\n2. [link](https://example.com)\n",
+    )
+    assert drawn == [["To do:", "milk"], ["Done:", "bread"], ["", "plain [x] words"], ["Done:", "apart"], ["", "link"]]
+
+
+async def test_a_small_phone_opens_the_welcome_at_its_beginning(open_page: PageOpener, chat_server: ChatServer) -> None:
+    page = await open_page(base_url=chat_server.base_url, viewport={"width": 360, "height": 560})
+    await page.goto("/")
+    await expect(page.get_by_role("button", name="Explain something")).to_be_attached()
+    await page.evaluate("new Promise((resolve) => setTimeout(resolve, 300))")
+    thread = page.get_by_role("region", name="Conversation")
+    assert await thread.evaluate("e => [e.scrollTop, e.scrollHeight > e.clientHeight]") == [0, True]
+
+
+async def test_the_keyboard_goes_past_the_chats_and_through_them(
+    open_page: PageOpener, chat_server: ChatServer
+) -> None:
+    page = await open_chat(open_page, chat_server)
+    skip = page.get_by_role("button", name="Skip to the message")
+    await skip.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("textbox", name="Message")).to_be_focused()
+    links = page.get_by_role("navigation", name="Chats").get_by_role("link")
+    await links.nth(0).focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(links.nth(1)).to_be_focused()
+    await page.keyboard.press("ArrowUp")
+    await expect(links.nth(0)).to_be_focused()
