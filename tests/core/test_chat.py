@@ -505,3 +505,22 @@ async def test_a_full_disk_is_said_and_does_not_wedge_the_chat(
     await chats.send(conversation.id, "Again")
     (await engines.next_answer()).finish()
     assert (await viewer.ended(times=2)).state == "complete"
+
+
+async def test_an_answer_that_the_disk_did_not_take_is_shown_and_saved_when_there_is_room(
+    chats: Chats, engines: FakeEngines, database: Database, store: ConversationStore
+) -> None:
+    conversation = await chats.create()
+    viewer = Viewer(chats, conversation.id)
+    await chats.send(conversation.id, "Tell me")
+    answer = await engines.next_answer()
+    await database.fetch_all("PRAGMA query_only = ON")
+    answer.say("Once upon")
+    answer.finish()
+    await viewer.ended()
+    shown = (await chats.thread(conversation.id)).messages[-1]
+    assert (shown.state, shown.content, shown.error_code) == ("failed", "Once upon", "store_failed")
+    await database.fetch_all("PRAGMA query_only = OFF")
+    shown = (await chats.thread(conversation.id)).messages[-1]
+    assert (shown.state, shown.content, shown.error) == ("complete", "Once upon", None)
+    assert (await store.path(conversation.id))[-1] == shown

@@ -20,7 +20,7 @@ from webui.core.prompt import build_prompt, make_title
 from webui.core.reply import Reply
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
-from webui.errors import AlreadyAnswering, EmptyMessage, MessageTooLarge, UnknownMessage
+from webui.errors import AlreadyAnswering, EmptyMessage, MessageTooLarge, StoreError, UnknownMessage
 from webui.store.conversations import INTERRUPTED, ConversationStore
 from webui.store.preferences import Preferences
 from webui.types import (
@@ -53,6 +53,7 @@ class Chats:
         self._tasks = OwnedTasks()
         self._replies: dict[str, Reply] = {}  # by conversation
         self._reply_tasks: dict[str, asyncio.Task[None]] = {}
+        self._unsaved: dict[str, Reply] = {}  # by conversation: ended, but the disk did not take it
         self._reserved: set[str] = set()  # conversations in which a reply is just being set up
         self._watchers: dict[str, Signal[ChatEvent]] = {}
         self._is_closing = False
@@ -93,13 +94,14 @@ class Chats:
         await self.stop(conversation_id)
         await self._store.delete(conversation_id)
         await self.stop(conversation_id)  # somebody may have asked again in between
+        self._unsaved.pop(conversation_id, None)
         self._announce(conversation_id)
 
     async def thread(self, conversation_id: str) -> Thread:
         """The visible messages. A running reply has the text that was told to watchers so far, so that the next
         ReplyDelta continues exactly there."""
         conversation = await self._store.get(conversation_id)
-        messages = await self._store.path(conversation_id)
+        messages = await self._path(conversation_id)
         reply = self._replies.get(conversation_id)
         if reply is not None:
             messages = tuple(reply.message if message.id == reply.message.id else message for message in messages)
@@ -151,12 +153,14 @@ class Chats:
         for reply in self._replies.values():
             reply.interrupt(INTERRUPTED)
         await self._tasks.drain(CLOSE_SECONDS)
+        for conversation_id in list(self._unsaved):
+            await self._save_again(conversation_id)
         await self._tasks.close()
 
     async def _send(self, conversation_id: str, text: str, owner: str) -> ChatMessage:
         with self._reserve(conversation_id):
             conversation = await self._store.get(conversation_id)
-            path = await self._store.path(conversation_id)
+            path = await self._path(conversation_id)
             if not path and conversation.title == NEW_CHAT:
                 await self._store.rename(conversation_id, make_title(text))
             question = _new_message(conversation_id, "user", text, parent=path[-1] if path else None)
@@ -170,7 +174,7 @@ class Chats:
     async def _regenerate(self, conversation_id: str, owner: str) -> None:
         with self._reserve(conversation_id):
             conversation = await self._store.get(conversation_id)
-            path = await self._store.path(conversation_id)
+            path = await self._path(conversation_id)
             while path and path[-1].role != "user":
                 path = path[:-1]
             if not path:
@@ -204,8 +208,33 @@ class Chats:
         conversation_id = reply.message.conversation_id
         message = await reply.run(prompt, sampling, owner=owner)
         del self._replies[conversation_id], self._reply_tasks[conversation_id]
+        if reply.unsaved is not None:
+            self._unsaved[conversation_id] = reply
         self._publish(conversation_id, ReplyEnded(message=message))
         self.changed.emit(None)
+
+    async def _path(self, conversation_id: str) -> tuple[ChatMessage, ...]:
+        """The visible messages. An answer that the disk did not take is saved now, or else shown from memory."""
+        unsaved = await self._save_again(conversation_id)
+        messages = await self._store.path(conversation_id)
+        if unsaved is None:
+            return messages
+        return tuple(unsaved.message if message.id == unsaved.message.id else message for message in messages)
+
+    async def _save_again(self, conversation_id: str) -> Reply | None:
+        """Returns the ended reply that still cannot be saved, or None."""
+        reply = self._unsaved.get(conversation_id)
+        if reply is None or reply.unsaved is None:
+            return None
+        try:
+            await self._store.save_message(reply.unsaved)
+        except UnknownMessage:
+            pass  # deleted meanwhile
+        except StoreError:
+            return reply
+        if self._unsaved.get(conversation_id) is reply:
+            del self._unsaved[conversation_id]
+        return None
 
     @contextmanager
     def _reserve(self, conversation_id: str) -> Iterator[None]:

@@ -58,6 +58,7 @@ class Reply:
     ) -> None:
         self.message = message
         self.waiting: ReplyWaiting | None = None
+        self.unsaved: ChatMessage | None = None  #: what the disk did not take at the end
         self._models = models
         self._store = store
         self._publish = publish
@@ -209,18 +210,18 @@ class Reply:
             message = self.message
             try:
                 await self._store.save_message(message)
-            except StoreError:
-                _log.exception("The text so far could not be saved; trying again")
+            except StoreError as error:
+                _log.warning("The text so far could not be saved; trying again. %s", error)
             else:
                 self._saved = message
 
     async def _save_finally(self) -> None:
+        final = self.message
         try:
-            await self._store.save_message(self.message)
+            await self._store.save_message(final)
         except UnknownMessage:
             _log.info("The chat was deleted while its answer was being written")
         except StoreError as error:
             _log.exception("An answer could not be saved")
-            self.message = msgspec.structs.replace(
-                self.message, state="failed", error=str(error), error_code=error.code
-            )
+            self.unsaved = final
+            self.message = msgspec.structs.replace(final, state="failed", error=str(error), error_code=error.code)
