@@ -157,6 +157,7 @@ async def test_a_draft_survives_a_reload_and_belongs_to_its_chat(
     await expect(box).to_have_value("half a thou")
     await page.get_by_role("link", name="Long", exact=True).click()
     await expect(box).to_have_value("")
+    await expect(page).to_have_url(re.compile(chat_server.chats["Long"]))
     await page.go_back()
     await expect(box).to_have_value("half a thou")
 
