@@ -519,3 +519,42 @@ async def test_deleting_another_model_leaves_the_loaded_one_running(models: Mode
     await models.delete("large")
     assert models.status.state == "ready"
     assert engines.newest.is_running
+
+
+async def test_a_name_that_cannot_be_loaded_harms_nobody_else(
+    catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
+) -> None:
+    def plan(target: Target, running: Footprint | None) -> FitPlan:
+        if target.model.id == "large":
+            raise ModelTooBig("large", 2, 1)
+        return PLAN
+
+    models = ModelManager(catalog, preferences, settings, engine_factory=engines, planner=plan)
+    await models.load("small")
+    engine = await models.ensure_loaded()
+    refused = asyncio.create_task(models.ensure_loaded("large"))
+    await asyncio.sleep(0)
+    assert await models.ensure_loaded() is engine
+    with pytest.raises(ModelTooBig):
+        await refused
+    await models.close()
+
+
+async def test_a_broken_file_is_refused_while_others_are_answered(
+    catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
+) -> None:
+    def plan(target: Target, running: Footprint | None) -> FitPlan:
+        if target.model.problem is not None:
+            raise LoadFailed(target.model.id, target.model.problem)
+        return PLAN
+
+    catalog.models.append(model_file("broken", problem="damaged"))
+    models = ModelManager(catalog, preferences, settings, engine_factory=engines, planner=plan)
+    await models.load("small")
+    asking = asyncio.create_task(ask(models))
+    answer = await engines.next_answer()
+    with pytest.raises(LoadFailed):
+        await asyncio.wait_for(models.ensure_loaded("broken"), timeout=5)
+    answer.finish()
+    await asking
+    await models.close()

@@ -173,7 +173,7 @@ class ModelManager:
         Callers share one load; one that is cancelled leaves it to the others. A load for the sake of a name waits
         until the running answers have ended: only a person's choice (`load`) cuts them short.
         """
-        wanted = None if name is None else await self._catalog.find(name)
+        wanted = None if name is None else await self._find_usable(name)
         while True:
             default: Target | None = None
             if wanted is None and self._load is None and not self._supervisor.is_ready:
@@ -193,6 +193,8 @@ class ModelManager:
                     continue
                 raise EngineStopped from error
             except GlasshouseError:
+                if wanted is None and self._supervisor.is_ready:
+                    continue  # somebody else's choice came to nothing, and what ran before runs
                 if wanted is None or wanted.id == load.target.model.id:
                     raise
                 continue
@@ -208,6 +210,13 @@ class ModelManager:
         await self._supervisor.close()
 
     # --- one load --------------------------------------------------------------------------------------------------
+
+    async def _find_usable(self, name: str) -> ModelFile:
+        """What is wrong with a file is said at once, not when the running answers have ended."""
+        model = await self._catalog.find(name)
+        if model.problem is not None:
+            await asyncio.to_thread(self._plan, self._target(model), self._supervisor.footprint)
+        return model
 
     def _is_loaded(self, wanted: ModelFile | None) -> bool:
         loaded = self._supervisor.target
