@@ -101,6 +101,7 @@ async def test_an_empty_chat_offers_what_the_next_message_starts(tmp_path: Path,
         await card.get_by_role("button", name="Load", exact=True).click()
         await card.get_by_role("button", name="Unload").click(timeout=30_000)
         await expect(page.get_by_role("button", name="Start Candle 135M")).to_be_visible()
+        await page.context.close()  # before its server goes
 
 
 async def test_a_chosen_context_says_what_it_takes_and_is_used(page: Page) -> None:
