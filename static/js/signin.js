@@ -1,26 +1,12 @@
 // @ts-check
 /**
- * The sign-in page. It runs in the head, before the first paint, to set the theme; the form is wired up afterwards.
+ * The sign-in page.
  *
  * A link may carry the secret behind the hash (#pair=… from the QR code, #passphrase=… or the bare passphrase), which
  * browsers never send to a server: it is used at once and then removed from the address.
  */
 
 (() => {
-  const root = document.documentElement;
-  const wanted = readStored("glasshouse.theme");
-  const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = wanted === "dark" || wanted === "light" ? wanted : isDark ? "dark" : "light";
-
-  /** @param {string} key */
-  function readStored(key) {
-    try {
-      return localStorage.getItem(key);
-    } catch {
-      return null;
-    }
-  }
-
   /** @param {string} text */
   function decode(text) {
     try {

@@ -41,6 +41,17 @@ async def test_the_description_of_the_api_opens_without_a_network(page: Page) ->
     await expect(page.get_by_text("/v1/chat/completions")).to_be_visible()
 
 
+async def test_an_address_that_is_nobodys_says_so_and_leads_back(page: Page, page_watch: PageWatch) -> None:
+    page_watch.allow("404")
+    response = await page.goto("/there/is/nothing")
+    assert response is not None
+    assert response.status == 404
+    await expect(page.get_by_role("heading", name="Nothing is here")).to_be_visible()
+    assert "Exception" not in await page.content()
+    await page.get_by_role("link", name="Open your chats").click()
+    await expect(page.get_by_label("Message")).to_be_visible()
+
+
 async def test_a_second_machine_signs_in_by_the_printed_link(
     start_server: ServerStarter, open_page: PageOpener
 ) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from webui.errors import ModelTooBig
 from webui.library.memory_fit import FitPlan
-from webui.types import EngineOptions, Gpu, Memory, ModelFile, SamplingParams
-from webui.ui.model_view import device_words, format_tokens, plan_words, view_model
+from webui.types import EngineInfo, EngineOptions, Gpu, Memory, ModelFile, ModelStatus, SamplingParams
+from webui.ui.model_view import device_words, format_tokens, plan_words, view_model, view_status
 from webui.ui.sampling_input import read_count, read_sampling
 
 GPU = Gpu(name="NVIDIA L4", total_bytes=24 * 10**9, free_bytes=20 * 10**9)
@@ -47,6 +47,17 @@ def test_a_plan_in_words_names_the_memory_that_it_takes() -> None:
         "8k context · needs 585 MB of memory (40.0 GB free) and 9.0 GB of VRAM (20.0 GB free)"
     )
     assert "too big" in plan_words(ModelTooBig("Model", 45, 15), MEMORY)
+
+
+@pytest.mark.parametrize(("has_template", "said"), [(True, False), (False, True)])
+def test_a_model_without_a_usable_template_says_what_stands_in(has_template: bool, said: bool) -> None:
+    info = EngineInfo(
+        description="", num_parameters=1, context_train=8192, options=make_plan().options, device="CPU",
+        has_chat_template=has_template,
+    )  # fmt: skip
+    words = view_status(ModelStatus(state="ready", model=MODEL, info=info))["text"]
+    assert words.startswith("Running on CPU · 8k context")
+    assert ("ChatML stands in" in words) is said
 
 
 def test_it_is_said_why_the_processor_does_all_the_work() -> None:

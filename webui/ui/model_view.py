@@ -56,7 +56,10 @@ def view_status(status: ModelStatus) -> Json:
 def _running_words(status: ModelStatus) -> str:
     if status.info is None:
         return ""
-    return f"Running on {status.info.device} · {format_tokens(status.info.options.context_tokens)} context"
+    words = f"Running on {status.info.device} · {format_tokens(status.info.options.context_tokens)} context"
+    if status.info.has_chat_template:
+        return words
+    return f"{words} · its file has no usable chat template, so ChatML stands in"
 
 
 def view_memory(memory: Memory) -> Json:

@@ -13,12 +13,14 @@ from webui.ui.components.model_panel import ModelPanel
 from webui.ui.components.settings_dialog import SettingsDialog
 from webui.ui.components.share_dialog import ShareDialog
 from webui.ui.layout import frame
+from webui.ui.lost_pages import add_lost_pages
 
 RECONNECT_SECONDS = 30.0  # a shorter cut costs nothing; after a longer one the page loads again
 
 
 def add_pages(application: Application) -> None:
-    """Register `/` (a new chat) and `/c/{conversation_id}`."""
+    """Register `/` (a new chat), `/c/{conversation_id}`, and what stands at every other address."""
+    add_lost_pages()
 
     favicon = (STATIC_DIR / "icons" / "icon.svg").read_text(encoding="utf-8")  # inline: a request less
 
