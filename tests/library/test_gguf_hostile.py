@@ -33,9 +33,16 @@ def _write(folder: Path, content: bytes) -> Path:
     return path
 
 
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    path = tmp_path / "empty.gguf"
+    path.touch()
+    with pytest.raises(DamagedGguf, match="it is empty"):
+        read_header(path)
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"", b"GG", b"PK\x03\x04 a zip file", b"<!DOCTYPE html><html>sign in to the network</html>", bytes(4096)],
+    [b"GG", b"PK\x03\x04 a zip file", b"<!DOCTYPE html><html>sign in to the network</html>", bytes(4096)],
 )
 def test_what_is_no_gguf_is_called_so(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(NotGguf):

@@ -83,6 +83,8 @@ def parse_gguf_file(path: Path, name: str | None = None, known: KnownArrays | No
 
 
 def _parse(reader: ByteReader, size: int, name: str) -> GgufFile:
+    if size == 0:
+        raise MalformedBytes("it is empty")
     if size < len(MAGIC) or reader.read(len(MAGIC)) != MAGIC:
         raise NotGguf(name)
     version = _read_version(reader, name)
