@@ -47,7 +47,7 @@ async def seed(data_dir: Path) -> dict[str, str]:
     try:
         preferences = Preferences(database)
         await preferences.load()
-        await preferences.set(sampling=SamplingParams(temperature=0.0, seed=1, max_tokens=120), ctx=2048)
+        await preferences.set(sampling=SamplingParams(temperature=0.0, seed=1, max_tokens=360), ctx=2048)
         store = ConversationStore(database)
         return {
             "Rich": await _add_chat(store, "Rich", "Show me everything", RICH_ANSWER),
