@@ -1,4 +1,4 @@
-"""What tests of every room share: a real server, and a real browser whose pages are watched.
+"""What tests of every room share: a real server, a real browser whose pages are watched, a fresh database.
 
     async def test_greeting(server: RunningServer, page: Page) -> None:
         await page.goto(server.base_url)
@@ -22,6 +22,8 @@ from pytest_asyncio import is_async_test
 
 from tests.support.browser import PageWatch, chromium_flags, find_chromium
 from tests.support.server import RunningServer
+from webui.store.conversations import ConversationStore
+from webui.store.database import Database
 
 ServerStarter = Callable[..., RunningServer]
 PageOpener = Callable[..., Coroutine[Any, Any, Page]]
@@ -119,3 +121,15 @@ async def open_page(
 async def page(server: RunningServer, open_page: PageOpener) -> Page:
     """A desktop page of the session's server; `page.goto("/")` opens it."""
     return await open_page(viewport={"width": 1280, "height": 800})
+
+
+@pytest_asyncio.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = await Database.open(tmp_path / "data" / "glasshouse.db")
+    yield database
+    await database.close()
+
+
+@pytest_asyncio.fixture
+async def store(database: Database) -> ConversationStore:
+    return ConversationStore(database)

@@ -23,20 +23,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await Database.open(tmp_path / "data" / "glasshouse.db")
-    yield database
-    await database.close()
-
-
-@pytest_asyncio.fixture
 async def preferences(database: Database) -> Preferences:
     return Preferences(database)
-
-
-@pytest_asyncio.fixture
-async def store(database: Database) -> ConversationStore:
-    return ConversationStore(database)
 
 
 @pytest.fixture
