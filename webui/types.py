@@ -17,6 +17,11 @@ FinishReason = Literal["stop", "length", "cancelled"]
 EngineState = Literal["stopped", "starting", "ready", "stopping", "failed"]
 MessageState = Literal["streaming", "complete", "stopped", "failed"]
 ModelSource = Literal["local", "folder", "starter"]
+ModelKind = Literal["chat", "embedding", "rerank"]
+KvLayout = Literal["separate", "shared"]
+KvType = Literal["f16", "q8_0", "q4_0"]
+FlashAttention = Literal["auto", "on", "off"]
+OverflowPolicy = Literal["error", "drop_oldest", "shift"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,11 +29,13 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Priority(IntEnum):
-    """Who goes first when the engine is busy: a person in front of the page, a program, background work."""
+    """Who goes first when the engine is busy: a person in front of the page, a program, background work, and what
+    nobody has asked for yet (IDLE runs only while nothing else does)."""
 
     INTERACTIVE = 0
     API = 1
     BACKGROUND = 2
+    IDLE = 3
 
 
 # --- what is asked of an engine ------------------------------------------------------------------------------------
@@ -60,15 +67,48 @@ class SamplingParams(Value, frozen=True):
     max_tokens: int | None = None
 
 
+class LoraAdapter(Value, frozen=True):
+    """A LoRA adapter file and how strongly it acts (1.0 as trained, 0.0 not at all)."""
+
+    path: str
+    scale: float = 1.0
+
+
+class GenerationRequest(Value, frozen=True):
+    """One answer that is wanted, on its way from a door through the core to the engine."""
+
+    messages: tuple[Message, ...]
+    sampling: SamplingParams = SamplingParams()
+    owner: str = ""  #: the person (or key) that fairness counts by
+    priority: Priority = Priority.INTERACTIVE
+    conversation: str = ""  #: id of the chat that it belongs to; its state may be kept on disk under this name
+    continuation: str = ""  #: text that the answer begins with already; what is generated goes on behind it
+    #: what happens when the conversation outgrows the context: a typed error, the oldest turns are left out, or (while
+    #: writing) the oldest tokens are forgotten. The latter two are told by ContextTrimmed.
+    overflow: OverflowPolicy = "error"
+    is_side_job: bool = False  #: a fork whose state is dropped at its end (a title, say)
+    adapters: tuple[LoraAdapter, ...] = ()
+
+
 class EngineOptions(Value, frozen=True):
     """What one engine process is started with. Counts are tokens unless the name says otherwise."""
 
     context_tokens: int  #: the longest a single sequence may get
-    kv_tokens: int  #: cells of the one KV memory that all sequences share
+    kv_tokens: int  #: cells of the KV memory, all slots together
     num_slots: int  #: sequences side by side
-    batch_tokens: int = 512  #: token budget of one step
+    #: separate: each slot has its own memory for a whole context, and attention walks over its own tokens only;
+    #: shared: one memory of `kv_tokens` cells for all, which holds more conversations than it has whole contexts
+    kv_layout: KvLayout = "shared"
+    kv_type: KvType = "f16"
+    flash_attention: FlashAttention = "auto"
+    batch_tokens: int = 512  #: most tokens of one step
     gpu_layers: int = 0  #: layers offloaded; -1 means all
     threads: int = 1  #: the most that compute a step
+    parked_bytes: int = 0  #: RAM for the states of idle conversations that have no slot
+    state_dir: str | None = None  #: where states of conversations outlive the process; None: nowhere
+    state_bytes: int = 0  #: the most that `state_dir` may hold
+    draft_model_path: str | None = None  #: a small model with the same vocabulary that guesses ahead
+    speculate: bool = True  #: guess ahead (prompt lookup, or the draft model) where it pays
 
 
 class EngineInfo(Value, frozen=True):
@@ -80,6 +120,7 @@ class EngineInfo(Value, frozen=True):
     options: EngineOptions
     device: str  #: "CPU", or the name of the GPU that holds the offloaded layers
     has_chat_template: bool  #: False: the file carries none (or a broken one) and ChatML stands in
+    kind: ModelKind = "chat"
 
 
 # --- what comes back -----------------------------------------------------------------------------------------------
@@ -114,6 +155,32 @@ class Queued(Event, frozen=True):
     """The request waits; position 1 is next. Sent again whenever the position changes."""
 
     position: int
+    seconds: float | None = None  #: until it is its turn, an estimate from the last answers; None while there is none
+
+
+class ContextTrimmed(Event, frozen=True):
+    """The conversation outgrew the context: the model no longer sees its oldest part.
+
+    `num_messages` whole messages were left out before the answer began, or `num_tokens` of the oldest tokens were
+    forgotten while it was written; the system prompt always stays.
+    """
+
+    num_messages: int = 0
+    num_tokens: int = 0
+
+
+class AlternativeToken(Value, frozen=True):
+    """A token that could have come, its bytes (a character may be spread over several tokens) and its odds."""
+
+    token: bytes
+    logprob: float  #: natural logarithm of the model's own probability, before any sampling setting
+
+
+class TokenLogprobs(Event, frozen=True):
+    """The odds of one generated token; sent for each of them, in order, when the request asked for it."""
+
+    chosen: AlternativeToken
+    top: tuple[AlternativeToken, ...]  #: the most probable ones, best first
 
 
 class PromptProgress(Event, frozen=True):
@@ -141,7 +208,7 @@ class Finished(Event, frozen=True):
     timings: Timings
 
 
-GenerationEvent = Queued | PromptProgress | TextDelta | ReasoningDelta | Finished
+GenerationEvent = Queued | PromptProgress | ContextTrimmed | TextDelta | ReasoningDelta | TokenLogprobs | Finished
 
 
 # --- models --------------------------------------------------------------------------------------------------------

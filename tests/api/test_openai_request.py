@@ -19,8 +19,8 @@ def request(**given: Any) -> ChatRequest:
 
 def test_a_bare_request_keeps_our_defaults() -> None:
     bare = request()
-    assert bare.to_messages() == (Message(role="user", content="Hello"),)
-    assert bare.to_sampling() == SamplingParams()
+    assert bare.to_generation("").messages == (Message(role="user", content="Hello"),)
+    assert bare.to_generation("").sampling == SamplingParams()
     assert bare.model_name is None
 
 
@@ -29,7 +29,7 @@ def test_every_sampling_parameter_arrives() -> None:
         temperature=0, top_p=0.9, top_k=0, min_p=0, repeat_penalty=1.1, presence_penalty=-1, frequency_penalty=0.5,
         seed=7, stop=["\n", "END"], max_tokens=12,
     )  # fmt: skip
-    assert asked.to_sampling() == SamplingParams(
+    assert asked.to_generation("").sampling == SamplingParams(
         temperature=0, top_p=0.9, top_k=0, min_p=0, repeat_penalty=1.1, presence_penalty=-1, frequency_penalty=0.5,
         seed=7, stop=("\n", "END"), max_tokens=12,
     )  # fmt: skip
@@ -37,11 +37,11 @@ def test_every_sampling_parameter_arrives() -> None:
 
 def test_null_is_not_given() -> None:
     nothing = dict.fromkeys(("temperature", "top_p", "seed", "stop", "max_tokens", "tools", "user", "model"))
-    assert request(**nothing).to_sampling() == SamplingParams()
+    assert request(**nothing).to_generation("").sampling == SamplingParams()
 
 
 def test_the_newer_name_of_max_tokens_wins_and_minus_one_is_no_seed() -> None:
-    sampling = request(max_tokens=5, max_completion_tokens=9, seed=-1, stop="END").to_sampling()
+    sampling = request(max_tokens=5, max_completion_tokens=9, seed=-1, stop="END").to_generation("").sampling
     assert (sampling.max_tokens, sampling.seed, sampling.stop) == (9, None, ("END",))
 
 
@@ -51,7 +51,7 @@ def test_parts_of_text_are_one_text_and_a_developer_is_the_system() -> None:
         {"role": "user", "content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]},
         {"role": "assistant", "content": None},
     ]
-    assert request(messages=messages).to_messages() == (
+    assert request(messages=messages).to_generation("").messages == (
         Message(role="system", content="Be brief."),
         Message(role="user", content="Hello"),
         Message(role="assistant", content=""),
@@ -101,9 +101,9 @@ def test_what_changes_nothing_is_taken(name: str, value: object) -> None:
 )
 def test_messages_that_need_more_than_text_are_refused(message: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedParameter):
-        request(messages=[message]).to_messages()
+        request(messages=[message]).to_generation("")
 
 
 def test_an_unknown_role_is_refused() -> None:
     with pytest.raises(ParameterError, match="“robot” is not a role"):
-        request(messages=[{"role": "robot", "content": "beep"}]).to_messages()
+        request(messages=[{"role": "robot", "content": "beep"}]).to_generation("")

@@ -10,7 +10,7 @@ engines.newest.die()                     # as after kill -9
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from webui.errors import EngineDied, EngineStopped, GlasshouseError, UnknownModel
@@ -23,14 +23,12 @@ from webui.types import (
     Finished,
     FinishReason,
     GenerationEvent,
-    Message,
+    GenerationRequest,
     ModelFile,
     ModelSource,
-    Priority,
     PromptProgress,
     Queued,
     ReasoningDelta,
-    SamplingParams,
     TextDelta,
     Timings,
     Usage,
@@ -71,11 +69,12 @@ class FakeCatalog(Catalog):
 class FakeAnswer:
     """One generation, as the engine sees it."""
 
-    def __init__(self, messages: Sequence[Message], sampling: SamplingParams, owner: str, priority: Priority) -> None:
-        self.messages = messages
-        self.sampling = sampling
-        self.owner = owner
-        self.priority = priority
+    def __init__(self, request: GenerationRequest) -> None:
+        self.request = request
+        self.messages = request.messages
+        self.sampling = request.sampling
+        self.owner = request.owner
+        self.priority = request.priority
         self.is_cancelled = False
         self._events: asyncio.Queue[GenerationEvent | GlasshouseError] = asyncio.Queue()
 
@@ -156,16 +155,13 @@ class FakeEngine:
 
     async def generate(
         self,
-        messages: Sequence[Message],
-        sampling: SamplingParams,
+        request: GenerationRequest,
         *,
-        owner: str,
-        priority: Priority,
         stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         if self._error is not None:
             raise self._error
-        answer = FakeAnswer(messages, sampling, owner, priority)
+        answer = FakeAnswer(request)
         self.answers.append(answer)
         self._engines.asked.put_nowait(answer)
         stream = answer.stream(stop)

@@ -23,13 +23,22 @@ from webui.errors import (
 )
 from webui.library.memory_fit import FitPlan
 from webui.store.preferences import Preferences
-from webui.types import EngineLoad, Finished, GenerationEvent, Message, ModelStatus, Priority, SamplingParams, TextDelta
+from webui.types import (
+    EngineLoad,
+    Finished,
+    GenerationEvent,
+    GenerationRequest,
+    Message,
+    ModelStatus,
+    Priority,
+    TextDelta,
+)
 
 
 async def ask(models: ModelManager, *, model: str | None = None) -> list[GenerationEvent]:
     """Ask and listen to the end."""
-    question = [Message(role="user", content="Hello")]
-    events = models.generate(question, SamplingParams(), owner="me", priority=Priority.API, model=model)
+    request = GenerationRequest(messages=(Message(role="user", content="Hello"),), owner="me", priority=Priority.API)
+    events = models.generate(request, model=model)
     return [event async for event in events]
 
 

@@ -29,6 +29,7 @@ from webui.types import (
     EngineOptions,
     Finished,
     GenerationEvent,
+    GenerationRequest,
     Message,
     Priority,
     PromptProgress,
@@ -103,10 +104,12 @@ def ask(
 ) -> Generate:
     return Generate(
         request_id=request_id,
-        messages=(Message(role="user", content=text),),
-        sampling=SamplingParams(max_tokens=max_tokens, stop=stop),
-        owner=owner,
-        priority=priority,
+        request=GenerationRequest(
+            messages=(Message(role="user", content=text),),
+            sampling=SamplingParams(max_tokens=max_tokens, stop=stop),
+            owner=owner,
+            priority=priority,
+        ),
     )
 
 
@@ -251,8 +254,8 @@ def test_more_than_the_queue_holds_is_refused_with_a_time() -> None:
     ],
 )
 def test_numbers_that_make_no_sense_are_refused_by_name(sampling: SamplingParams) -> None:
-    request = Generate(request_id=1, messages=(Message(role="user", content="Hi"),), sampling=sampling)
-    script = Script(request, ask(2))
+    request = GenerationRequest(messages=(Message(role="user", content="Hi"),), sampling=sampling)
+    script = Script(Generate(request_id=1, request=request), ask(2))
     play(script)
     error = script.failure(1).error
     assert isinstance(error, InvalidRequest)
@@ -261,7 +264,7 @@ def test_numbers_that_make_no_sense_are_refused_by_name(sampling: SamplingParams
 
 
 def test_a_conversation_without_a_message_is_refused() -> None:
-    script = Script(Generate(request_id=1, messages=(), sampling=SamplingParams()))
+    script = Script(Generate(request_id=1, request=GenerationRequest(messages=())))
     play(script)
     assert isinstance(script.failure(1).error, InvalidRequest)
 

@@ -10,7 +10,7 @@ import pytest
 from webui.engine import protocol
 from webui.engine.protocol import Failed, Generate, Happened, Load, encode_frame, read_command, read_report
 from webui.errors import ContextTooLong, MessageTooLarge
-from webui.types import EngineOptions, Message, SamplingParams, TextDelta
+from webui.types import EngineOptions, GenerationRequest, Message, TextDelta
 
 
 class Trickle(io.RawIOBase):
@@ -26,7 +26,7 @@ class Trickle(io.RawIOBase):
 
 def test_commands_arrive_whole_from_a_pipe_that_trickles() -> None:
     load = Load(model_path="/models/größe.gguf", options=EngineOptions(context_tokens=1, kv_tokens=2, num_slots=3))
-    ask = Generate(request_id=7, messages=(Message(role="user", content="👍" * 1000),), sampling=SamplingParams())
+    ask = Generate(request_id=7, request=GenerationRequest(messages=(Message(role="user", content="👍" * 1000),)))
     stream = Trickle(encode_frame(load) + encode_frame(ask))
     assert read_command(stream) == load  # type: ignore[arg-type]
     assert read_command(stream) == ask  # type: ignore[arg-type]

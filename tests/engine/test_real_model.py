@@ -22,7 +22,7 @@ from webui.engine.chat_format import ChatFormat
 from webui.engine.loop import EngineLoop
 from webui.engine.model_runner import LlamaRunner, load_model
 from webui.engine.protocol import Command, Generate, Load
-from webui.types import EngineOptions, Message, Priority, SamplingParams
+from webui.types import EngineOptions, GenerationRequest, Message, SamplingParams
 
 OPTIONS = EngineOptions(context_tokens=1024, kv_tokens=4096, num_slots=4, threads=1)
 NOISE = 2.5  #: logits
@@ -59,10 +59,9 @@ def ask(request_id: int, text: str, *, owner: str = "", **sampling: Any) -> Gene
     params: dict[str, Any] = {"temperature": 0.0, "max_tokens": 24} | sampling
     return Generate(
         request_id=request_id,
-        messages=(Message(role="user", content=text),),
-        sampling=SamplingParams(**params),
-        owner=owner,
-        priority=Priority.INTERACTIVE,
+        request=GenerationRequest(
+            messages=(Message(role="user", content=text),), sampling=SamplingParams(**params), owner=owner
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from webui.library.catalog import Catalog
 from webui.library.gguf import read_header
 from webui.library.hardware import read_memory
 from webui.library.memory_fit import plan_fit
-from webui.types import Message, Priority, SamplingParams
+from webui.types import GenerationRequest, Message, SamplingParams
 
 
 @pytest.mark.parametrize(("ctx", "slots"), [(1024, 1), (4096, 2)])
@@ -23,8 +23,8 @@ async def test_the_estimate_is_within_a_tenth_of_the_memory_in_use(tmp_path: Pat
     await engine.start(model, plan.options)
     try:
         prompt = (Message(role="user", content="word " * 520),)  # a full batch touches the whole compute buffer
-        sampling = SamplingParams(max_tokens=2)
-        async with aclosing(engine.generate(prompt, sampling, owner="", priority=Priority.API)) as events:
+        request = GenerationRequest(messages=prompt, sampling=SamplingParams(max_tokens=2))
+        async with aclosing(engine.generate(request)) as events:
             async for _ in events:
                 pass
         used = engine.memory_bytes

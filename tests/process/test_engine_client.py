@@ -32,9 +32,9 @@ from webui.types import (
     EngineOptions,
     Finished,
     GenerationEvent,
+    GenerationRequest,
     Message,
     ModelFile,
-    Priority,
     SamplingParams,
     TextDelta,
 )
@@ -70,10 +70,11 @@ async def engine(
 
 def ask(client: EngineClient, text: str = "Hi", *, max_tokens: int | None = 10, owner: str = "") -> Events:
     return client.generate(
-        [Message(role="user", content=text)],
-        SamplingParams(temperature=0, max_tokens=max_tokens),
-        owner=owner,
-        priority=Priority.INTERACTIVE,
+        GenerationRequest(
+            messages=(Message(role="user", content=text),),
+            sampling=SamplingParams(temperature=0, max_tokens=max_tokens),
+            owner=owner,
+        )
     )
 
 
@@ -101,9 +102,9 @@ async def read(client: EngineClient, text: str = "Hi", *, max_tokens: int | None
 async def test_a_stopped_answer_still_tells_its_figures() -> None:
     stop = asyncio.Event()
     async with engine() as client:
-        question = [Message(role="user", content="Hi")]
-        sampling = SamplingParams(temperature=0)
-        events = client.generate(question, sampling, owner="", priority=Priority.INTERACTIVE, stop=stop)
+        question = (Message(role="user", content="Hi"),)
+        request = GenerationRequest(messages=question, sampling=SamplingParams(temperature=0))
+        events = client.generate(request, stop=stop)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, TextDelta):

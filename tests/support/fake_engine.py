@@ -7,7 +7,7 @@ thinks first, and "too long" is refused as too long.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 
 from webui.errors import ContextTooLong, EngineDied
 from webui.types import (
@@ -16,12 +16,10 @@ from webui.types import (
     EngineOptions,
     Finished,
     GenerationEvent,
-    Message,
+    GenerationRequest,
     ModelFile,
-    Priority,
     PromptProgress,
     ReasoningDelta,
-    SamplingParams,
     TextDelta,
     Timings,
     Usage,
@@ -31,7 +29,7 @@ from webui.types import (
 class FakeEngine:
     """Stands in for EngineClient. `asked` keeps what every generation was asked."""
 
-    asked: list[tuple[Sequence[Message], SamplingParams, str, Priority]]
+    asked: list[GenerationRequest]
 
     def __init__(
         self,
@@ -58,15 +56,12 @@ class FakeEngine:
 
     async def generate(
         self,
-        messages: Sequence[Message],
-        sampling: SamplingParams,
+        request: GenerationRequest,
         *,
-        owner: str,
-        priority: Priority,
         stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
-        self.asked.append((messages, sampling, owner, priority))
-        wish = messages[-1].content
+        self.asked.append(request)
+        wish, sampling = request.messages[-1].content, request.sampling
         if wish == "too long":
             raise ContextTooLong(prompt_tokens=9000, context_tokens=2048)
         self._count(+1)

@@ -23,7 +23,7 @@ from webui.api.openai_request import ChatRequest
 from webui.api.sse import DONE, EventStream, comment, frame
 from webui.core.application import Application
 from webui.errors import GlasshouseError, UnknownModel
-from webui.types import Finished, GenerationEvent, ModelFile, Priority, PromptProgress, Queued
+from webui.types import Finished, GenerationEvent, ModelFile, PromptProgress, Queued
 
 PATH = "/v1/chat/completions"
 Events = AsyncGenerator[GenerationEvent, None]
@@ -79,9 +79,7 @@ async def create_chat_completion(body: ChatRequest, request: Request, applicatio
     server-sent events. The answer stops when the client hangs up.
     """
     body.refuse_unsupported()
-    events = application.models.generate(
-        body.to_messages(), body.to_sampling(), owner=owner, priority=Priority.API, model=body.model_name
-    )
+    events = application.models.generate(body.to_generation(owner), model=body.model_name)
     stopping = get_stopping(request)
     if not body.stream:
         reply = await run_while_connected(request.receive, stopping, _answer(application, events))

@@ -12,7 +12,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from webui import __version__
-from webui.types import Finished, GenerationEvent, PromptProgress, Queued, ReasoningDelta, TextDelta, Timings, Usage
+from webui.types import (
+    ContextTrimmed,
+    Finished,
+    GenerationEvent,
+    PromptProgress,
+    Queued,
+    ReasoningDelta,
+    TextDelta,
+    Timings,
+    TokenLogprobs,
+    Usage,
+)
 
 
 class Completion:
@@ -78,7 +89,7 @@ class Completion:
                 return self.chunk({"reasoning_content": text})
             case Finished():
                 return self.chunk({}, event)
-            case Queued() | PromptProgress():
+            case Queued() | PromptProgress() | ContextTrimmed() | TokenLogprobs():
                 return None
 
 

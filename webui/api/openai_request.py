@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.errors import ParameterError, UnsupportedParameter
-from webui.types import Message, Role, SamplingParams
+from webui.types import GenerationRequest, Message, Priority, Role, SamplingParams
 
 MAX_MESSAGES = 8192  # llama.cpp's tokenizer takes quadratic time in the turns of one prompt, while everybody waits
 MAX_STOP_STRINGS = 16
@@ -103,10 +103,15 @@ class ChatRequest(BaseModel):
             reason = f"“{name}” is not supported yet. Leave it out." if known else f"“{name}” is not known here."
             raise UnsupportedParameter(name, reason)
 
-    def to_messages(self) -> tuple[Message, ...]:
-        return tuple(message.to_message(index) for index, message in enumerate(self.messages))
+    def to_generation(self, owner: str) -> GenerationRequest:
+        return GenerationRequest(
+            messages=tuple(message.to_message(index) for index, message in enumerate(self.messages)),
+            sampling=self._to_sampling(),
+            owner=owner,
+            priority=Priority.API,
+        )
 
-    def to_sampling(self) -> SamplingParams:
+    def _to_sampling(self) -> SamplingParams:
         """Our parameters; what was not given keeps our default."""
         given = self.model_dump(include=_SAMPLING_FIELDS, exclude_none=True)
         if given.get("seed") == -1:

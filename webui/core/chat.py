@@ -27,6 +27,7 @@ from webui.types import (
     ChatEvent,
     ChatMessage,
     Conversation,
+    GenerationRequest,
     Message,
     MessageAdded,
     ReplyEnded,
@@ -206,7 +207,8 @@ class Chats:
 
     async def _write(self, reply: Reply, prompt: tuple[Message, ...], sampling: SamplingParams, owner: str) -> None:
         conversation_id = reply.message.conversation_id
-        message = await reply.run(prompt, sampling, owner=owner)
+        request = GenerationRequest(messages=prompt, sampling=sampling, owner=owner, conversation=conversation_id)
+        message = await reply.run(request)
         del self._replies[conversation_id], self._reply_tasks[conversation_id]
         if reply.unsaved is not None:
             self._unsaved[conversation_id] = reply

@@ -6,7 +6,7 @@ Types only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from webui.errors import EngineDied
@@ -15,10 +15,8 @@ from webui.types import (
     EngineLoad,
     EngineOptions,
     GenerationEvent,
-    Message,
+    GenerationRequest,
     ModelFile,
-    Priority,
-    SamplingParams,
 )
 
 
@@ -35,11 +33,8 @@ class Engine(Protocol):
 
     def generate(
         self,
-        messages: Sequence[Message],
-        sampling: SamplingParams,
+        request: GenerationRequest,
         *,
-        owner: str,
-        priority: Priority,
         stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]: ...
 

@@ -42,10 +42,8 @@ from webui.types import (
     EngineOptions,
     Finished,
     GenerationEvent,
-    Message,
+    GenerationRequest,
     ModelFile,
-    Priority,
-    SamplingParams,
 )
 
 logger = logging.getLogger(__name__)
@@ -150,11 +148,8 @@ class EngineClient:
 
     async def generate(
         self,
-        messages: Sequence[Message],
-        sampling: SamplingParams,
+        request: GenerationRequest,
         *,
-        owner: str = "",
-        priority: Priority = Priority.INTERACTIVE,
         stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         """The events of one answer, ending with Finished. Closing the generator cancels the request in the engine;
@@ -171,11 +166,7 @@ class EngineClient:
         is_open = True
         canceller = asyncio.create_task(self._cancel_when(stop, request_id)) if stop is not None else None
         try:
-            await self._send(
-                Generate(
-                    request_id=request_id, messages=tuple(messages), sampling=sampling, owner=owner, priority=priority
-                )
-            )
+            await self._send(Generate(request_id=request_id, request=request))
             while is_open:
                 event = await inbox.get()
                 is_open = not isinstance(event, Finished)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from webui.config import Settings
@@ -26,12 +26,10 @@ from webui.library.memory_fit import FitPlan
 from webui.store.preferences import PreferenceChanges, Preferences
 from webui.types import (
     GenerationEvent,
+    GenerationRequest,
     Memory,
-    Message,
     ModelFile,
     ModelStatus,
-    Priority,
-    SamplingParams,
 )
 
 _log = logging.getLogger(__name__)
@@ -141,11 +139,8 @@ class ModelManager:
 
     async def generate(
         self,
-        messages: Sequence[Message],
-        sampling: SamplingParams,
+        request: GenerationRequest,
         *,
-        owner: str,
-        priority: Priority,
         model: str | None = None,
         stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
@@ -157,7 +152,7 @@ class ModelManager:
         engine = await self.ensure_loaded(model)
         self._num_generating += 1
         try:
-            events = engine.generate(messages, sampling, owner=owner, priority=priority, stop=stop)
+            events = engine.generate(request, stop=stop)
             async with aclosing(events):
                 async for event in events:
                     yield event

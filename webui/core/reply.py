@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, Literal, assert_never
 
@@ -20,17 +20,18 @@ from webui.store.conversations import ConversationStore
 from webui.types import (
     ChatEvent,
     ChatMessage,
+    ContextTrimmed,
     Finished,
-    Message,
+    GenerationEvent,
+    GenerationRequest,
     ModelStatus,
-    Priority,
     PromptProgress,
     Queued,
     ReasoningDelta,
     ReplyDelta,
     ReplyWaiting,
-    SamplingParams,
     TextDelta,
+    TokenLogprobs,
 )
 
 _log = logging.getLogger(__name__)
@@ -71,13 +72,13 @@ class Reply:
         self._has_begun = False  # the engine has said something
         self._ending: dict[str, Any] | None = None  # how the message ends when it is cut short
 
-    async def run(self, prompt: Sequence[Message], sampling: SamplingParams, *, owner: str) -> ChatMessage:
+    async def run(self, request: GenerationRequest) -> ChatMessage:
         """Write to the end and return the message in its final form, saved; never raises.
 
         The generation is a task of its own, so that cutting it short never touches the saving.
         """
         loop = asyncio.get_running_loop()
-        self._generation = loop.create_task(self._generate(prompt, sampling, owner))
+        self._generation = loop.create_task(self._generate(request))
         if self._ending is not None:
             self._generation.cancel()
         saver = loop.create_task(self._save_regularly())
@@ -127,13 +128,11 @@ class Reply:
 
     # --- events in -------------------------------------------------------------------------------------------------
 
-    async def _generate(self, prompt: Sequence[Message], sampling: SamplingParams, owner: str) -> Finished:
+    async def _generate(self, request: GenerationRequest) -> Finished:
         unsubscribe = self._models.changed.subscribe(self._show_loading)
         self._show_loading(self._models.status)
         try:
-            events = self._models.generate(
-                prompt, sampling, owner=owner, priority=Priority.INTERACTIVE, stop=self._stop
-            )
+            events = self._models.generate(request, stop=self._stop)
             async with aclosing(events):
                 async for event in events:
                     unsubscribe()
@@ -145,7 +144,7 @@ class Reply:
             unsubscribe()
         raise RuntimeError("the generation ended without a last event")
 
-    def _take(self, event: Queued | PromptProgress | TextDelta | ReasoningDelta) -> None:
+    def _take(self, event: GenerationEvent) -> None:
         if self.message.model_name is None and (model := self._models.status.model) is not None:
             self.message = msgspec.structs.replace(self.message, model_name=model.name)
         match event:
@@ -157,6 +156,8 @@ class Reply:
                 self._wait("queued", position=position)
             case PromptProgress(done=done, total=total):
                 self._wait("reading", progress=done / total if total else 1.0)
+            case ContextTrimmed() | TokenLogprobs() | Finished():
+                pass
             case _:
                 assert_never(event)
 

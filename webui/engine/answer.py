@@ -21,11 +21,12 @@ class Answer:
     """The state of one open request. Times are seconds of the loop's monotonic clock."""
 
     def __init__(
-        self, request: Generate, tokens: list[int], sampler: Sampler, opened: ThinkMarks | None, *, arrived_at: float
+        self, command: Generate, tokens: list[int], sampler: Sampler, opened: ThinkMarks | None, *, arrived_at: float
     ) -> None:
-        self.request_id = request.request_id
+        request = command.request
+        self.request_id = command.request_id
         self.sampler = sampler
-        self.sequence = Sequence(request.request_id, tokens, request.owner, request.priority)
+        self.sequence = Sequence(command.request_id, tokens, request.owner, request.priority)
         self.position = 0  #: in the queue, as last reported
         self._max_tokens = request.sampling.max_tokens
         self._detokenizer = Detokenizer()

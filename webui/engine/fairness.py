@@ -13,7 +13,7 @@ from collections import Counter
 from webui.types import Priority
 
 Flow = tuple[str, Priority]
-WEIGHTS = {Priority.INTERACTIVE: 1, Priority.API: 4, Priority.BACKGROUND: 16}
+WEIGHTS = {Priority.INTERACTIVE: 1, Priority.API: 4, Priority.BACKGROUND: 16, Priority.IDLE: 64}
 
 
 class FairShare:

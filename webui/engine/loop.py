@@ -146,9 +146,9 @@ class EngineLoop:
             return 0
         return None if self._meter.is_settled(0, 0) else self._meter.seconds_left(self._clock())
 
-    def _accept(self, request: Generate) -> None:
+    def _accept(self, command: Generate) -> None:
         """Queue a request, or answer it with the reason why not."""
-        arrived_at = self._clock()
+        request, arrived_at = command.request, self._clock()
         try:
             if self._scheduler.is_full:
                 raise EngineBusy(retry_after=self._estimate_wait(arrived_at))
@@ -160,22 +160,22 @@ class EngineLoop:
                 raise ContextTooLong(len(prompt.pieces), self._scheduler.max_tokens)
             tokens = self._runner.vocabulary.tokenize(prompt.pieces)
             sampler = self._runner.create_sampler(request.sampling)
-            answer = Answer(request, tokens, sampler, prompt.opened, arrived_at=arrived_at)
+            answer = Answer(command, tokens, sampler, prompt.opened, arrived_at=arrived_at)
             try:
                 self._scheduler.add(answer.sequence)
             except ContextTooLong:
                 sampler.close()
                 raise
         except GlasshouseError as error:
-            self._refuse(request, error)
+            self._refuse(command, error)
         except Exception:  # one strange request must not end everybody's answers
             logger.exception("A request could not be taken")
-            self._refuse(request, InvalidRequest("This conversation could not be read. The engine's log says why."))
+            self._refuse(command, InvalidRequest("This conversation could not be read. The engine's log says why."))
         else:
-            self._answers[request.request_id] = answer
+            self._answers[command.request_id] = answer
 
-    def _refuse(self, request: Generate, error: GlasshouseError) -> None:
-        self._channel.send(Failed(request_id=request.request_id, code=error.code, details=error.details))
+    def _refuse(self, command: Generate, error: GlasshouseError) -> None:
+        self._channel.send(Failed(request_id=command.request_id, code=error.code, details=error.details))
 
     def _estimate_wait(self, now: float) -> float:
         """Seconds until a place in the queue is free: the mean distance of the last finishes."""

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from webui.errors import Detail, GlasshouseError, MessageTooLarge, error_from_wire
-from webui.types import EngineInfo, EngineLoad, EngineOptions, GenerationEvent, Message, Priority, SamplingParams
+from webui.types import EngineInfo, EngineLoad, EngineOptions, GenerationEvent, GenerationRequest
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 HEADER = struct.Struct(">I")
@@ -37,13 +37,18 @@ class Load(Frame, frozen=True):
 
 
 class Generate(Frame, frozen=True):
-    """Answer `messages`. `owner` is the person (or key) that fairness counts by."""
+    """Answer a request."""
 
     request_id: int
-    messages: tuple[Message, ...]
-    sampling: SamplingParams
-    owner: str = ""
-    priority: Priority = Priority.INTERACTIVE
+    request: GenerationRequest
+
+
+class Prefill(Frame, frozen=True):
+    """Read a request's messages ahead, at idle priority; nothing is generated. The last message is a draft that may go
+    on, so nothing behind its text is read. It ends with a Finished, or is cancelled when the draft changes."""
+
+    request_id: int
+    request: GenerationRequest
 
 
 class Cancel(Frame, frozen=True):
@@ -52,11 +57,27 @@ class Cancel(Frame, frozen=True):
     request_id: int
 
 
+class Pause(Frame, frozen=True):
+    """Leave a request out of the batch until `Resume`; it keeps its KV memory unless somebody needs it."""
+
+    request_id: int
+
+
+class Resume(Frame, frozen=True):
+    request_id: int
+
+
+class Forget(Frame, frozen=True):
+    """Drop everything that is kept of a conversation: its idle slots, its parked states, its files."""
+
+    conversation: str
+
+
 class Shutdown(Frame, frozen=True):
     """Exit now; open requests are not answered any more."""
 
 
-Command = Load | Generate | Cancel | Shutdown
+Command = Load | Generate | Prefill | Cancel | Pause | Resume | Forget | Shutdown
 
 # --- reports, child to parent --------------------------------------------------------------------------------------
 
