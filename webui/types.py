@@ -259,6 +259,20 @@ class Memory(Value, frozen=True):
     gpus: tuple[Gpu, ...] = ()
 
 
+class EngineMetrics(Value, frozen=True):
+    """What an engine has done since its model was loaded: counts that only grow."""
+
+    num_finished: dict[str, int] = {}  #: requests by how they ended: a FinishReason, "failed" or "refused"
+    prompt_tokens: int = 0
+    cached_tokens: dict[str, int] = {}  #: of the prompts, by where they lay: in a "slot", "parked" in RAM, on "disk"
+    generated_tokens: int = 0
+    drafted_tokens: int = 0  #: guessed ahead, and how many of these were right
+    accepted_tokens: int = 0
+    num_steps: int = 0
+    step_seconds: float = 0.0
+    num_preemptions: int = 0
+
+
 class EngineLoad(Value, frozen=True):
     """How busy an engine is; it reports this at most once a second, and when it changes."""
 
@@ -267,6 +281,10 @@ class EngineLoad(Value, frozen=True):
     kv_used: int = 0
     kv_total: int = 0
     tokens_per_second: float = 0.0  #: all streams together, over the last second
+    slots_used: int = 0  #: of `EngineOptions.num_slots`, those that a request holds
+    parked_bytes: int = 0  #: states of idle conversations in RAM
+    disk_bytes: int = 0  #: and on disk
+    metrics: EngineMetrics = EngineMetrics()
 
 
 class ModelStatus(Value, frozen=True):
@@ -278,6 +296,7 @@ class ModelStatus(Value, frozen=True):
     #: the sentence for people when state is "failed"; also kept while the state is another one because a load was
     #: refused or failed and the former model came back; gone with the next load or unload
     error: str | None = None
+    note: str | None = None  #: while ready: what was asked for and could not be had, such as a larger context
     memory_bytes: int = 0  #: resident memory of the engine process
     info: EngineInfo | None = None  #: set while ready
     load: EngineLoad = EngineLoad()

@@ -43,7 +43,7 @@ class FakeEngine:
         self.asked = []
         self._num_running = 0
         self._on_load_progress = on_load_progress
-        self._on_engine_load = on_engine_load
+        self.report_load = on_engine_load
         self._on_exit = on_exit
 
     async def start(self, model: ModelFile, options: EngineOptions) -> EngineInfo:
@@ -93,4 +93,4 @@ class FakeEngine:
 
     def _count(self, change: int) -> None:
         self._num_running += change
-        self._on_engine_load(EngineLoad(num_running=self._num_running))
+        self.report_load(EngineLoad(num_running=self._num_running))
