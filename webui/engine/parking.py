@@ -16,7 +16,7 @@ class Parking:
     """At most `max_bytes` of states, least recently used first out; 0 keeps nothing."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._states: OrderedDict[ParkedKey, bytes] = OrderedDict()
         self.num_bytes = 0
 
@@ -30,10 +30,10 @@ class Parking:
         """Keep `state` under `key`, instead of what was there. Returns the keys that are gone for it, `key` itself when
         its state is too big: then nothing else has to go."""
         self.remove(key)
-        if len(state) > self._max_bytes:
+        if len(state) > self.max_bytes:
             return [key]
         evicted = []
-        while self.num_bytes + len(state) > self._max_bytes:
+        while self.num_bytes + len(state) > self.max_bytes:
             oldest = next(iter(self._states))
             self.remove(oldest)
             evicted.append(oldest)
