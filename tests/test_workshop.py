@@ -28,6 +28,7 @@ COMPUTED_DEFAULTS = {
     "ctx": "up to 8192",
     "threads": "the cores it may use",
     "gpu_layers": "as many as fit",
+    "parked_mb": "from what is free, at most 1024",
 }
 SCRIPT_VARIABLES = {"GLASSHOUSE_WHEEL_INDEX", "GLASSHOUSE_CHROMIUM"}  # read by scripts/, not settings of a server
 

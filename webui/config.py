@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from webui.types import FlashAttention, KvType
+
+LARGEST_CONTEXT = 2**24  #: tokens; no model is trained for more, and larger numbers are slips
 
 _CHECKOUT_MODELS = Path(__file__).resolve().parent.parent / "local_models"
 
@@ -38,11 +42,24 @@ class Settings(BaseSettings):
     )
     open: bool = Field(default=False, description="Open the page in the default browser")
     model: str | None = Field(default=None, description="Model to load at the first message (a name or a path)")
-    ctx: int | None = Field(default=None, ge=256, description="Context of one conversation in tokens")
-    slots: int = Field(default=8, ge=1, le=64, description="Answers written side by side")
+    ctx: int | None = Field(
+        default=None, ge=256, le=LARGEST_CONTEXT, description="Context of one conversation in tokens"
+    )
+    slots: int = Field(default=8, ge=1, le=64, description="Answers written side by side, at most")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of the engine")
     gpu_layers: int | None = Field(
         default=None, ge=-1, description="Layers on the GPU (-1: all; default: as many as fit)"
+    )
+    kv_layout: Literal["auto", "separate", "shared"] = Field(
+        default="auto", description="A memory for every answer (separate) or one for all (shared)"
+    )
+    kv_type: KvType = Field(default="f16", description="Numbers of that memory: f16, q8_0 or q4_0 (smaller, coarser)")
+    flash_attention: FlashAttention = Field(default="auto", description="Flash attention: auto, on or off")
+    parked_mb: int | None = Field(default=None, ge=0, description="RAM for what idle chats have read, in MiB")
+    state_mb: int = Field(default=4096, ge=0, description="Disk for what chats have read, in MiB (0: none)")
+    speculate: bool = Field(default=True, description="Guess ahead while writing, where that is faster")
+    draft_model: Path | None = Field(
+        default=None, description="GGUF of a small model with the same vocabulary that guesses ahead"
     )
     models_dir: Path = Field(default_factory=_default_models_dir, description="Where models are found and imported to")
     extra_models_dirs: Annotated[list[Path], NoDecode] = Field(
@@ -65,6 +82,19 @@ class Settings(BaseSettings):
     )
 
     _lists = field_validator("extra_models_dirs", "allowed_hosts", mode="before")(_split_list)
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Settings:
+        """What only shows when the first model is loaded would be too late."""
+        if self.kv_type != "f16" and self.flash_attention == "off":
+            raise ValueError(
+                f"--kv-type {self.kv_type} needs flash attention: leave --flash-attention at auto, or take f16"
+            )
+        if self.draft_model is not None and not self.speculate:
+            raise ValueError("--draft-model guesses ahead, which --no-speculate forbids: leave one of the two away")
+        if self.draft_model is not None and not self.draft_model.is_file():
+            raise ValueError(f"--draft-model {self.draft_model}: there is no such file")
+        return self
 
     @property
     def listen_host(self) -> str:

@@ -72,6 +72,30 @@ def test_an_engine_gets_the_physical_cores_when_nobody_said_otherwise(settings: 
     assert options.threads == count_physical_cores()
 
 
+def test_what_is_kept_of_chats_lies_in_the_data_folder(settings: Settings) -> None:
+    target = Target(starter_file(), ctx=1024)
+    options = create_planner(settings.model_copy(update={"state_mb": 7, "parked_mb": 3}))(target, None).options
+    assert options.state_dir == str(settings.data_dir / "kv")
+    assert (options.state_bytes, options.parked_bytes) == (7 << 20, 3 << 20)
+    nothing = create_planner(settings.model_copy(update={"state_mb": 0}))(target, None).options
+    assert (nothing.state_dir, nothing.state_bytes) == (None, 0)
+
+
+def test_the_engine_hears_how_its_memory_is_wanted(settings: Settings) -> None:
+    wanted = {"kv_layout": "shared", "kv_type": "q8_0", "flash_attention": "on", "speculate": False, "slots": 3}
+    options = create_planner(settings.model_copy(update=wanted))(Target(starter_file(), ctx=1024), None).options
+    assert (options.kv_layout, options.kv_type, options.flash_attention) == ("shared", "q8_0", "on")
+    assert (options.speculate, options.num_slots) == (False, 3)
+
+
+def test_a_draft_model_is_named_in_full_and_counted(settings: Settings) -> None:
+    target = Target(starter_file(), ctx=1024)
+    alone = create_planner(settings)(target, None)
+    with_draft = create_planner(settings.model_copy(update={"draft_model": find_starter()}))(target, None)
+    assert with_draft.options.draft_model_path == str(find_starter())
+    assert with_draft.ram_needed > alone.ram_needed + starter_file().size_bytes
+
+
 def test_a_file_that_the_catalog_calls_unusable_is_not_started(settings: Settings) -> None:
     with pytest.raises(LoadFailed, match="it makes embeddings"):
         create_planner(settings)(Target(starter_file(problem="it makes embeddings")), None)

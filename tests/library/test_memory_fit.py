@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pytest
 
-from webui.errors import ModelTooBig
+from webui.errors import LoadFailed, ModelTooBig
 from webui.library.catalog import find_starter
 from webui.library.gguf import GgufHeader, read_header
-from webui.library.memory_fit import FitPlan, plan_fit
-from webui.types import Gpu, Memory
+from webui.library.memory_fit import FitPlan, Wishes, plan_fit
+from webui.types import Gpu, KvType, Memory
 
 GIB = 1 << 30
+
+
+class _More(TypedDict, total=False):
+    ctx: int
+    slots: int
+    gpu_layers: int
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +57,112 @@ def _machine(ram_free: float, vram_free: tuple[float, ...] = ()) -> Memory:
     return Memory(ram_total=int(ram_free * GIB) + GIB, ram_free=int(ram_free * GIB), gpus=gpus)
 
 
-def _plan(
-    header: GgufHeader, memory: Memory, *, ctx: int | None = None, slots: int = 4, gpu_layers: int | None = None
-) -> FitPlan:
-    return plan_fit(header, "Model", memory, ctx=ctx, slots=slots, threads=1, gpu_layers=gpu_layers, can_offload=True)
+def _plan(header: GgufHeader, memory: Memory, wishes: Wishes | None = None, **more: Unpack[_More]) -> FitPlan:
+    """`shared` unless the test says otherwise: most of these are older than the other layout."""
+    return plan_fit(header, "Model", memory, wishes or Wishes(kv_layout="shared", **more), can_offload=True)
 
 
-def test_a_small_model_gets_a_whole_context_in_every_slot(starter: GgufHeader) -> None:
-    options = _plan(starter, _machine(24)).options
-    assert (options.context_tokens, options.kv_tokens, options.num_slots) == (8192, 2 * 8192, 4)
+# --- the layout of the KV memory -----------------------------------------------------------------------------------
+
+
+def test_a_small_model_gets_a_memory_for_a_whole_context_in_every_slot(starter: GgufHeader) -> None:
+    plan = _plan(starter, _machine(24), Wishes())
+    options = plan.options
+    assert (options.kv_layout, options.num_slots, options.context_tokens) == ("separate", 8, 8192)
+    assert options.kv_tokens == 8 * 8192
+    assert plan.kv_bytes == 8 * 8192 * 30 * 3 * 128 * 2
     assert options.gpu_layers == 0
 
 
-def test_kv_takes_at_most_a_quarter_of_the_free_memory(eight_billion: GgufHeader) -> None:
+def test_as_many_separate_memories_as_half_of_what_is_free_beside_the_weights_holds(eight_billion: GgufHeader) -> None:
+    found = {}
+    for gigabytes in range(6, 26):
+        plan = _plan(eight_billion, _machine(gigabytes), Wishes())
+        found[gigabytes] = (plan.options.kv_layout, plan.options.num_slots)
+        if plan.options.kv_layout == "separate":
+            assert plan.kv_bytes <= (gigabytes * GIB - plan.weights_bytes) / 2, "8 GB is a gibibyte for each of 8 slots"
+    assert found[6] == found[12] == ("shared", 8)
+    assert ("separate", 4) in found.values(), "fewer than four would make people wait for each other"
+    assert all(slots >= 4 for layout, slots in found.values() if layout == "separate")
+    assert found[25] == ("separate", 8)
+
+
+def test_one_who_wants_a_single_answer_at_a_time_gets_one_memory_of_its_own(eight_billion: GgufHeader) -> None:
+    options = _plan(eight_billion, _machine(12), Wishes(slots=1)).options
+    assert (options.kv_layout, options.num_slots, options.kv_tokens) == ("separate", 1, 8192)
+
+
+def test_the_largest_context_comes_before_the_faster_layout(eight_billion: GgufHeader) -> None:
+    options = _plan(eight_billion, _machine(9), Wishes()).options
+    assert (options.kv_layout, options.context_tokens) == ("shared", 8192), "4 × 2048 would fit, separately"
+
+
+def test_no_layer_leaves_the_gpu_for_the_sake_of_more_slots(eight_billion: GgufHeader) -> None:
+    for gigabytes in range(1, 31):
+        memory = _machine(64, (gigabytes,))
+        chosen = _plan(eight_billion, memory, Wishes()).options
+        shared = _plan(eight_billion, memory).options
+        assert chosen.gpu_layers == shared.gpu_layers, f"with {gigabytes} GB of VRAM"
+    assert _plan(eight_billion, _machine(64, (8,)), Wishes()).options.kv_layout == "shared"
+    assert _plan(eight_billion, _machine(64, (24,)), Wishes()).options.kv_layout == "separate"
+
+
+def test_a_layout_that_was_asked_for_is_kept(starter: GgufHeader, eight_billion: GgufHeader) -> None:
+    assert _plan(starter, _machine(24)).options.kv_layout == "shared"
+    few = _plan(eight_billion, _machine(7), Wishes(kv_layout="separate", ctx=8192))
+    assert (few.options.kv_layout, few.options.num_slots) == ("separate", 1), "what fits, be it one"
+    with pytest.raises(ModelTooBig):
+        _plan(eight_billion, _machine(5.7), Wishes(kv_layout="separate", ctx=8192))
+
+
+def test_separate_memories_need_no_wider_attention_mask(starter: GgufHeader) -> None:
+    separate = _plan(starter, _machine(24), Wishes(kv_layout="separate"))
+    one = _plan(starter, _machine(24), Wishes(slots=1))
+    assert separate.compute_bytes - one.compute_bytes == 7 * 2 * 49_152 * 4, "the logits of seven more slots"
+
+
+@pytest.mark.parametrize(("kv_type", "megabytes"), [("f16", 1440), ("q8_0", 765), ("q4_0", 405)])
+def test_a_quantized_memory_is_smaller(starter: GgufHeader, kv_type: KvType, megabytes: int) -> None:
+    """llama.cpp's own numbers, from the line that it logs."""
+    assert _plan(starter, _machine(24), Wishes(kv_type=kv_type)).kv_bytes == megabytes << 20
+
+
+def test_a_head_that_a_quantized_memory_cannot_hold_is_refused_in_words(starter: GgufHeader) -> None:
+    odd = replace(starter, key_length=80, value_length=80)
+    with pytest.raises(LoadFailed, match="heads have 80 numbers, which q8_0 cannot hold"):
+        _plan(odd, _machine(24), Wishes(kv_type="q8_0"))
+    assert _plan(odd, _machine(24), Wishes()).options.kv_type == "f16"
+
+
+def test_without_flash_attention_every_head_keeps_its_scores(starter: GgufHeader) -> None:
+    compute = _plan(starter, _machine(24), Wishes(flash_attention="off")).compute_bytes
+    assert 166 << 20 <= compute < 185 << 20, "llama.cpp says 166 MiB, and 3 MB of logits are handed out"
+
+
+def test_a_draft_model_counts_too(starter: GgufHeader, eight_billion: GgufHeader) -> None:
+    alone = _plan(eight_billion, _machine(64), Wishes())
+    together = _plan(eight_billion, _machine(64), Wishes(draft=starter))
+    assert together.ram_needed - alone.ram_needed > starter.tensor_bytes + 8 * 8192 * 30 * 3 * 128 * 2
+    on_gpu = _plan(eight_billion, _machine(64, (40,)), Wishes(draft=starter))
+    assert on_gpu.vram_needed - _plan(eight_billion, _machine(64, (40,)), Wishes()).vram_needed > starter.tensor_bytes
+
+
+def test_idle_chats_get_an_eighth_of_what_is_left_and_at_most_a_gibibyte(eight_billion: GgufHeader) -> None:
+    plan = _plan(eight_billion, _machine(8), Wishes())
+    assert plan.options.parked_bytes == (8 * GIB - (256 << 20) - plan.ram_needed) // 8
+    assert _plan(eight_billion, _machine(64), Wishes()).options.parked_bytes == GIB
+    assert _plan(eight_billion, _machine(8), Wishes(parked_bytes=5)).options.parked_bytes == 5
+
+
+# --- one memory for all --------------------------------------------------------------------------------------------
+
+
+def test_a_shared_memory_holds_two_whole_contexts_where_there_is_room(starter: GgufHeader) -> None:
+    options = _plan(starter, _machine(24)).options
+    assert (options.context_tokens, options.kv_tokens, options.num_slots) == (8192, 2 * 8192, 8)
+
+
+def test_a_shared_memory_takes_at_most_a_quarter_of_what_is_free(eight_billion: GgufHeader) -> None:
     plan = _plan(eight_billion, _machine(12))
     assert plan.options.context_tokens == 8192
     assert 8192 < plan.options.kv_tokens < 4 * 8192
@@ -128,16 +228,7 @@ def test_layers_that_were_asked_for_are_kept_or_refused(eight_billion: GgufHeade
 
 
 def test_an_engine_without_gpu_support_plans_for_ram(eight_billion: GgufHeader) -> None:
-    plan = plan_fit(
-        eight_billion,
-        "Model",
-        _machine(16, (24,)),
-        ctx=None,
-        slots=1,
-        threads=3,
-        gpu_layers=None,
-        can_offload=False,
-    )
+    plan = plan_fit(eight_billion, "Model", _machine(16, (24,)), Wishes(slots=1, threads=3), can_offload=False)
     assert (plan.options.gpu_layers, plan.vram_needed, plan.options.threads) == (0, 0, 3)
     assert plan.ram_needed > plan.weights_bytes
 

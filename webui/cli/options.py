@@ -20,8 +20,7 @@ def read_settings(given: dict[str, Any]) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None and value != []})
     except ValidationError as error:
-        mistakes = [f"{_names(mistake['loc'])}: {_lower(mistake['msg'])}" for mistake in error.errors()]
-        raise ConfigurationError("; ".join(mistakes)) from error
+        raise ConfigurationError("; ".join(_mistake(dict(each)) for each in error.errors())) from error
     except (SettingsError, OSError) as error:
         raise ConfigurationError(str(error)) from error
 
@@ -64,11 +63,10 @@ def _metavar(kind: Any) -> str:
     return next((names[part] for part in (kind, *get_args(kind)) if part in names), "TEXT")
 
 
-def _names(location: tuple[int | str, ...]) -> str:
-    """How a person gave the setting: the option and the environment's name."""
-    name = str(location[0]) if location else "settings"
-    return f"--{name.replace('_', '-')} (GLASSHOUSE_{name.upper()})"
-
-
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+def _mistake(mistake: dict[str, Any]) -> str:
+    """What is wrong with one setting, called as a person gave it: the option and the environment's name. What is wrong
+    with several together is a sentence of our own that names them."""
+    if not mistake["loc"]:
+        return str(mistake["ctx"]["error"])
+    name, sentence = str(mistake["loc"][0]), mistake["msg"]
+    return f"--{name.replace('_', '-')} (GLASSHOUSE_{name.upper()}): {sentence[:1].lower()}{sentence[1:]}"

@@ -7,7 +7,7 @@ It knows the order of choices and what unloading the running engine would give b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import psutil
@@ -16,8 +16,10 @@ from webui.config import Settings
 from webui.errors import LoadFailed, NoModel
 from webui.library.gguf import read_header
 from webui.library.hardware import count_physical_cores, read_memory
-from webui.library.memory_fit import FitPlan, plan_fit
-from webui.types import Memory, ModelFile
+from webui.library.memory_fit import FitPlan, Wishes, plan_fit
+from webui.types import EngineOptions, Memory, ModelFile
+
+STATE_FOLDER = "kv"  #: in the data folder: what chats have read, one folder for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,35 @@ def create_planner(settings: Settings) -> Planner:
         memory = read_memory()
         if running is not None:
             memory = memory_without(memory, running)
-        return plan_fit(
-            header,
-            target.model.name,
-            memory,
-            ctx=target.ctx,
-            slots=settings.slots,
-            threads=settings.threads or count_physical_cores(),
-            gpu_layers=target.gpu_layers,
-        )
+        fit = plan_fit(header, target.model.name, memory, _wishes(settings, target))
+        return replace(fit, options=_with_files(fit.options, settings))
 
     return plan
+
+
+def _wishes(settings: Settings, target: Target) -> Wishes:
+    return Wishes(
+        ctx=target.ctx,
+        slots=settings.slots,
+        threads=settings.threads or count_physical_cores(),
+        gpu_layers=target.gpu_layers,
+        kv_layout=settings.kv_layout,
+        kv_type=settings.kv_type,
+        flash_attention=settings.flash_attention,
+        parked_bytes=None if settings.parked_mb is None else settings.parked_mb << 20,
+        draft=None if settings.draft_model is None else read_header(settings.draft_model),
+    )
+
+
+def _with_files(options: EngineOptions, settings: Settings) -> EngineOptions:
+    """What an engine finds and leaves on disk."""
+    return msgspec.structs.replace(
+        options,
+        state_dir=str(settings.data_dir / STATE_FOLDER) if settings.state_mb else None,
+        state_bytes=settings.state_mb << 20,
+        draft_model_path=None if settings.draft_model is None else str(settings.draft_model.resolve()),
+        speculate=settings.speculate,
+    )
 
 
 def memory_without(memory: Memory, running: Footprint) -> Memory:

@@ -1,38 +1,55 @@
-"""What a model will take of RAM and graphics memory, and the engine options that fit. Pure arithmetic over a header.
+"""What a model will take of RAM and graphics memory, and the engine options that fit.
 
-The terms were checked against llama.cpp's own buffer sizes and the resident memory of loaded models (see
-tests/library/test_memory_fit_real.py), as the engine sets them up: F16 KV in one memory for all slots, sliding-window
-layers with their windows only, flash attention. It loads nothing and does not ask the machine: `memory` is given.
+Two layouts of the KV memory are weighed. Separate: every slot has a memory of its own for a whole context, which is
+fastest, since nobody's attention walks over other people's tokens. Shared: one memory of one or two contexts for all
+slots, where memory is scarce. It loads nothing and does not ask the machine: `memory` is given; the terms are
+`model_sizes`'.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from msgspec import structs
 
-from webui.errors import ModelTooBig
+from webui.errors import LoadFailed, ModelTooBig
 from webui.library.gguf import GgufHeader
 from webui.library.hardware import has_gpu_backend
-from webui.types import EngineOptions, Memory
+from webui.library.model_sizes import KV_STEP, KvShape, ModelSizes, round_up
+from webui.types import EngineOptions, FlashAttention, KvLayout, KvType, Memory
 
 DEFAULT_CONTEXT = 8192
 SMALLEST_DEFAULT_CONTEXT = 2048
-WHOLE_CONVERSATIONS = 2  #: whole contexts that the KV memory holds side by side; most chats are far shorter
+WHOLE_CONVERSATIONS = 2  #: whole contexts that a shared KV memory holds side by side; most chats are far shorter
+FEWEST_STREAMS = 4  #: separate memories are not worth having fewer answers side by side than this (or than asked for)
+MOST_PARKED_BYTES = 1 << 30
 
-_KV_STEP = 256  # llama.cpp rounds the KV memory up to this many cells
-_KV_ELEMENT_BYTES = 2  # F16
-_FLOAT_BYTES = 4
-_PROCESS_BYTES = 60_000_000  # the interpreter, llama.cpp and the protocol, without a model
-_TOKEN_BYTES = 400  # the tokenizer's tables, for each token of the vocabulary
 _GPU_PROCESS_BYTES = 400_000_000  # RAM that a GPU runtime takes once layers are offloaded
 _GPU_MARGIN_BYTES = 768 << 20  # on each GPU: its runtime's context, and a desktop that wants a little more
 _MAX_RESERVE_BYTES = 256 << 20
+_PARKED_SHARE = 8  # states of idle conversations get this part of what the plan leaves free
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How an engine is wanted; None and "auto" mean that the machine decides."""
+
+    ctx: int | None = None
+    slots: int = 8  #: the most
+    threads: int = 1
+    gpu_layers: int | None = None
+    kv_layout: KvLayout | Literal["auto"] = "auto"
+    kv_type: KvType = "f16"
+    flash_attention: FlashAttention = "auto"
+    parked_bytes: int | None = None
+    draft: GgufHeader | None = None  #: of a small model that guesses ahead
 
 
 @dataclass(frozen=True, slots=True)
 class FitPlan:
-    """`options` to start the engine with, and where its bytes go. RAM and VRAM sums hold everything."""
+    """`options` to start the engine with, and where its bytes go when every slot is full. The sums of RAM and VRAM hold
+    everything but parked states, which get a part of what is left."""
 
     options: EngineOptions
     weights_bytes: int
@@ -43,91 +60,170 @@ class FitPlan:
 
 
 def plan_fit(
-    header: GgufHeader,
-    name: str,
-    memory: Memory,
-    *,
-    ctx: int | None,
-    slots: int,
-    threads: int,
-    gpu_layers: int | None,
-    can_offload: bool | None = None,
+    header: GgufHeader, name: str, memory: Memory, wishes: Wishes, *, can_offload: bool | None = None
 ) -> FitPlan:
     """The plan for this machine, or ModelTooBig with what is needed and what is free.
 
     A context that is asked for is kept (up to the trained one); the default shrinks before a model is refused.
-    `can_offload` None asks whether the installed engine can use a GPU at all.
+    `can_offload` None asks whether the installed engine can use a GPU at all. Raises LoadFailed for a KV type that
+    the model's heads cannot have.
     """
-    offloads = bool(memory.gpus) and gpu_layers != 0 and (has_gpu_backend() if can_offload is None else can_offload)
-    sizes = _Sizes(header, slots)
+    _check_kv_type(header, name, wishes.kv_type)
+    planner = _Planner(header, memory, wishes, has_gpu_backend() if can_offload is None else can_offload)
     plans = []
-    for context in _contexts(header.context_train, ctx):
-        kv_tokens = _choose_kv_tokens(sizes, memory, context, offloads)
-        layers = _choose_gpu_layers(sizes, memory, kv_tokens, gpu_layers) if offloads else 0
-        plan = _make_plan(sizes, context, kv_tokens, threads, layers)
-        if not offloads and gpu_layers:  # a GPU that NVML cannot see (Metal, ROCm): as asked, counted as RAM
-            plan = replace(plan, options=structs.replace(plan.options, gpu_layers=gpu_layers))
-        if plan.ram_needed <= _usable_ram(memory) and plan.vram_needed <= _total_vram(memory):
-            return plan
+    for context in _contexts(header.context_train, wishes.ctx):
+        plan = planner.plan(context)
+        if planner.fits(plan):
+            return planner.with_parking(plan)
         plans.append(plan)
     smallest = plans[-1]
-    if smallest.ram_needed > _usable_ram(memory):
-        raise ModelTooBig(name, smallest.ram_needed, _usable_ram(memory))
-    raise ModelTooBig(name, smallest.vram_needed, _total_vram(memory))
+    if smallest.ram_needed > planner.usable_ram:
+        raise ModelTooBig(name, smallest.ram_needed, planner.usable_ram)
+    raise ModelTooBig(name, smallest.vram_needed, planner.total_vram)
 
 
-class _Sizes:
-    """The header's terms in bytes."""
+class _Planner:
+    """One model on one machine."""
 
-    def __init__(self, header: GgufHeader, slots: int) -> None:
-        self.slots = slots
-        self.batch = EngineOptions(context_tokens=0, kv_tokens=0, num_slots=slots).batch_tokens
-        self.weights = header.tensor_bytes
-        self.num_layers = header.num_layers
-        self._layer_weights = header.layer_bytes
-        head_bytes = (header.key_length + header.value_length) * _KV_ELEMENT_BYTES
-        self._kv_per_token = tuple(heads * head_bytes for heads in header.num_kv_heads)
-        self._state = header.recurrent_state_length * _FLOAT_BYTES * slots  # of a layer that keeps no KV
-        # Tied embeddings: a GPU that takes the output layer gets a copy of the input embeddings.
-        self._output = header.output_bytes if header.has_output else header.output_bytes + header.input_bytes
-        self._width = 2 * header.feed_forward_length + 6 * header.embedding_length
-        self._swa_layers = header.swa_layers or (False,) * header.num_layers
-        self._swa_tokens = _round_up(header.sliding_window * slots + self.batch)
-        self._vocab_size = header.vocab_size
+    def __init__(self, header: GgufHeader, memory: Memory, wishes: Wishes, can_offload: bool) -> None:
+        self._sizes = ModelSizes(header, wishes.kv_type, wishes.flash_attention)
+        self._draft = ModelSizes(wishes.draft, "f16", wishes.flash_attention) if wishes.draft else None
+        self._memory = memory
+        self._wishes = wishes
+        self._offloads = bool(memory.gpus) and wishes.gpu_layers != 0 and can_offload
+
+    # --- what there is ---------------------------------------------------------------------------------------------
 
     @property
-    def process(self) -> int:
-        return _PROCESS_BYTES + self._vocab_size * _TOKEN_BYTES
+    def usable_ram(self) -> int:
+        """Free RAM less a little for everybody else on the machine."""
+        return max(0, self._memory.ram_free - min(_MAX_RESERVE_BYTES, self._memory.ram_total // 32))
 
     @property
-    def kv_per_token(self) -> int:
-        """What one more token takes once the sliding windows are full."""
-        return sum(size for size, is_swa in zip(self._kv_per_token, self._swa_layers, strict=True) if not is_swa)
+    def total_vram(self) -> int:
+        return sum(gpu.free_bytes for gpu in self._memory.gpus)
 
-    def kv(self, kv_tokens: int) -> int:
-        return sum(self._layer_kv(layer, kv_tokens) for layer in range(self.num_layers))
+    def fits(self, plan: FitPlan) -> bool:
+        return plan.ram_needed <= self.usable_ram and plan.vram_needed <= self.total_vram
 
-    def compute(self, kv_tokens: int) -> int:
-        """Activations of the widest layer and the F16 attention mask for a whole batch; logits for each slot."""
-        logits = 2 * self.slots * self._vocab_size * _FLOAT_BYTES  # as computed, and as handed out
-        return self.batch * (self._width * _FLOAT_BYTES + kv_tokens * 2) + logits
+    def _usable_vram(self, shape: KvShape) -> int:
+        """Each GPU that is used needs a compute buffer and a margin of its own; one too full for these is not used."""
+        overhead = self._sizes.compute(shape) + _GPU_MARGIN_BYTES
+        return sum(max(0, gpu.free_bytes - overhead) for gpu in self._memory.gpus)
 
-    def offload_costs(self, kv_tokens: int) -> list[int]:
-        """VRAM of the output layer and then of the layers from the last to the first, as llama.cpp takes them."""
-        layers = reversed(range(self.num_layers))
-        return [self._output, *(self._layer_weights[layer] + self._layer_kv(layer, kv_tokens) for layer in layers)]
+    # --- the layout ------------------------------------------------------------------------------------------------
 
-    def offloaded_weights(self, num_offloaded: int) -> int:
-        """Weights that leave RAM; the copy of tied embeddings does not."""
-        return sum(self._layer_weights[self.num_layers + 1 - num_offloaded :]) if num_offloaded > 1 else 0
+    def plan(self, context: int) -> FitPlan:
+        """The best plan with this context; it need not fit."""
+        wished = self._wishes.kv_layout
+        if wished == "separate":
+            return self._plan_separate(context, KvShape.separate(1, context), fewest=1, share=1) or self._make(
+                KvShape.separate(1, context)
+            )
+        shared = self._choose_shared(context)
+        if wished == "shared":
+            return self._make(shared)
+        fewest = min(FEWEST_STREAMS, self._wishes.slots)
+        return self._plan_separate(context, shared, fewest=fewest, share=2) or self._make(shared)
 
-    def offloaded_kv(self, num_offloaded: int, kv_tokens: int) -> int:
-        first = max(0, self.num_layers + 1 - num_offloaded)
-        return sum(self._layer_kv(layer, kv_tokens) for layer in range(first, self.num_layers))
+    def _plan_separate(self, context: int, otherwise: KvShape, *, fewest: int, share: int) -> FitPlan | None:
+        """As many separate memories as one `share`-th of what is free beside the weights holds, but never a layer less
+        on the GPU than with the shape `otherwise`."""
+        for slots in range(self._wishes.slots, fewest - 1, -1):
+            shape = KvShape.separate(slots, context)
+            if self._choose_gpu_layers(shape) >= self._choose_gpu_layers(otherwise):
+                plan = self._make(shape)
+                if self._leaves_room(plan, shape, share):
+                    return plan
+        return None
 
-    def _layer_kv(self, layer: int, kv_tokens: int) -> int:
-        tokens = min(kv_tokens, self._swa_tokens) if self._swa_layers[layer] else kv_tokens
-        return self._kv_per_token[layer] * tokens or self._state
+    def _leaves_room(self, plan: FitPlan, shape: KvShape, share: int) -> bool:
+        """Whether the KV memory takes no more than its share of what it could have, in RAM and in VRAM."""
+        layers = self._choose_gpu_layers(shape)
+        kv = self._sizes.offloaded_kv(layers, shape) if layers else 0
+        vram = self._usable_vram(shape) - (plan.vram_needed - kv - self._sizes.compute(shape))
+        in_ram = plan.kv_bytes - kv
+        ram = self.usable_ram - (plan.ram_needed - in_ram)
+        return in_ram * share <= ram and (not layers or kv * share <= vram)
+
+    def _choose_shared(self, context: int) -> KvShape:
+        """Room for one whole context at least, for WHOLE_CONVERSATIONS at most; in between what is left beside the
+        weights, but no more than a quarter of the free memory."""
+        slots, sizes = self._wishes.slots, self._sizes
+        least, most = round_up(context), round_up(context * min(slots, WHOLE_CONVERSATIONS))
+        largest = KvShape.shared(slots, context, most)
+        free = self._usable_vram(largest) if self._offloads else self.usable_ram - sizes.process
+        room = min(free // 4, free - sizes.weights - sizes.compute(largest))
+        affordable = room // sizes.kv_per_token // KV_STEP * KV_STEP if sizes.kv_per_token else most
+        return KvShape.shared(slots, context, max(least, min(most, affordable)))
+
+    def _choose_gpu_layers(self, shape: KvShape) -> int:
+        """As many as fit; the count includes the output layer, as llama.cpp's does."""
+        if not self._offloads:
+            return 0
+        most = self._sizes.num_layers + 1
+        asked = self._wishes.gpu_layers
+        if asked is not None:
+            return most if asked < 0 else min(asked, most)
+        room = self._usable_vram(shape) - self._draft_bytes(shape)
+        for count, cost in enumerate(self._sizes.offload_costs(shape)):
+            room -= cost
+            if room < 0:
+                return count
+        return most
+
+    # --- the sums --------------------------------------------------------------------------------------------------
+
+    def _make(self, shape: KvShape) -> FitPlan:
+        sizes, layers = self._sizes, self._choose_gpu_layers(shape)
+        draft = self._draft_bytes(shape)
+        ram = sizes.process + sizes.weights + sizes.kv(shape) + sizes.compute(shape) + draft
+        vram = 0
+        if layers:
+            ram += _GPU_PROCESS_BYTES - sizes.offloaded_weights(layers) - sizes.offloaded_kv(layers, shape)
+            vram = sum(sizes.offload_costs(shape)[:layers]) + sizes.compute(shape) + draft
+        return FitPlan(
+            options=self._options(shape, layers),
+            weights_bytes=sizes.weights,
+            kv_bytes=sizes.kv(shape),
+            compute_bytes=sizes.compute(shape),
+            ram_needed=ram,
+            vram_needed=vram,
+        )
+
+    def _options(self, shape: KvShape, layers: int) -> EngineOptions:
+        gpu_layers = -1 if layers > self._sizes.num_layers else layers
+        if not self._offloads and self._wishes.gpu_layers:
+            gpu_layers = self._wishes.gpu_layers  # a GPU that NVML cannot see (Metal, ROCm): as asked, counted as RAM
+        return EngineOptions(
+            context_tokens=shape.context_tokens,
+            kv_tokens=shape.kv_tokens,
+            num_slots=shape.num_slots,
+            kv_layout=shape.layout,
+            kv_type=self._wishes.kv_type,
+            flash_attention=self._wishes.flash_attention,
+            gpu_layers=gpu_layers,
+            threads=self._wishes.threads,
+        )
+
+    def _draft_bytes(self, shape: KvShape) -> int:
+        """A second model with a KV memory of the same shape; counted wherever it may go."""
+        draft = self._draft
+        return 0 if draft is None else draft.vocabulary + draft.weights + draft.kv(shape) + draft.compute(shape)
+
+    def with_parking(self, plan: FitPlan) -> FitPlan:
+        parked = self._wishes.parked_bytes
+        if parked is None:
+            parked = min(MOST_PARKED_BYTES, (self.usable_ram - plan.ram_needed) // _PARKED_SHARE)
+        return replace(plan, options=structs.replace(plan.options, parked_bytes=parked))
+
+
+def _check_kv_type(header: GgufHeader, name: str, kv_type: KvType) -> None:
+    """llama.cpp quantizes the numbers of a head in blocks of 32."""
+    for length in (header.key_length, header.value_length):
+        if kv_type != "f16" and length % 32:
+            reason = f"its attention heads have {length} numbers, which {kv_type} cannot hold. Use --kv-type f16."
+            raise LoadFailed(name, reason)
 
 
 def _contexts(trained: int, asked: int | None) -> list[int]:
@@ -137,67 +233,3 @@ def _contexts(trained: int, asked: int | None) -> list[int]:
     largest = min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
     smaller = (size for size in (DEFAULT_CONTEXT // 2, SMALLEST_DEFAULT_CONTEXT) if size < largest)
     return [largest, *smaller]
-
-
-def _choose_kv_tokens(sizes: _Sizes, memory: Memory, context: int, offloads: bool) -> int:
-    """Room for one whole context at least, for WHOLE_CONVERSATIONS at most; in between what is left beside the weights,
-    but no more than a quarter of the free memory."""
-    least, most = _round_up(context), _round_up(context * min(sizes.slots, WHOLE_CONVERSATIONS))
-    free = _usable_vram(sizes, memory, most) if offloads else _usable_ram(memory) - sizes.process
-    room = min(free // 4, free - sizes.weights - sizes.compute(most))
-    affordable = room // sizes.kv_per_token // _KV_STEP * _KV_STEP if sizes.kv_per_token else most
-    return max(least, min(most, affordable))
-
-
-def _choose_gpu_layers(sizes: _Sizes, memory: Memory, kv_tokens: int, asked: int | None) -> int:
-    """As many as fit; the count includes the output layer, as llama.cpp's does."""
-    most = sizes.num_layers + 1
-    if asked is not None:
-        return most if asked < 0 else min(asked, most)
-    room = _usable_vram(sizes, memory, kv_tokens)
-    for count, cost in enumerate(sizes.offload_costs(kv_tokens)):
-        room -= cost
-        if room < 0:
-            return count
-    return most
-
-
-def _make_plan(sizes: _Sizes, context: int, kv_tokens: int, threads: int, layers: int) -> FitPlan:
-    ram = sizes.process + sizes.weights + sizes.kv(kv_tokens) + sizes.compute(kv_tokens)
-    vram = 0
-    if layers:
-        ram += _GPU_PROCESS_BYTES - sizes.offloaded_weights(layers) - sizes.offloaded_kv(layers, kv_tokens)
-        vram = sum(sizes.offload_costs(kv_tokens)[:layers]) + sizes.compute(kv_tokens)
-    return FitPlan(
-        options=EngineOptions(
-            context_tokens=context,
-            kv_tokens=kv_tokens,
-            num_slots=sizes.slots,
-            gpu_layers=-1 if layers > sizes.num_layers else layers,
-            threads=threads,
-        ),
-        weights_bytes=sizes.weights,
-        kv_bytes=sizes.kv(kv_tokens),
-        compute_bytes=sizes.compute(kv_tokens),
-        ram_needed=ram,
-        vram_needed=vram,
-    )
-
-
-def _usable_ram(memory: Memory) -> int:
-    """Free RAM less a little for everybody else on the machine."""
-    return max(0, memory.ram_free - min(_MAX_RESERVE_BYTES, memory.ram_total // 32))
-
-
-def _total_vram(memory: Memory) -> int:
-    return sum(gpu.free_bytes for gpu in memory.gpus)
-
-
-def _usable_vram(sizes: _Sizes, memory: Memory, kv_tokens: int) -> int:
-    """Each GPU that is used needs a compute buffer and a margin of its own; one too full for these is not used."""
-    overhead = sizes.compute(kv_tokens) + _GPU_MARGIN_BYTES
-    return sum(max(0, gpu.free_bytes - overhead) for gpu in memory.gpus)
-
-
-def _round_up(tokens: int) -> int:
-    return -(-tokens // _KV_STEP) * _KV_STEP

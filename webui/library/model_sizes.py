@@ -1,0 +1,115 @@
+"""What the parts of a loaded model take, in bytes, from the numbers of its header.
+
+The terms were checked against the buffer sizes that llama.cpp logs and the resident memory of loaded models (see
+tests/library/test_memory_fit_real.py). It does not know the machine nor decide anything; `memory_fit` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webui.library.gguf import GgufHeader
+from webui.types import EngineOptions, FlashAttention, KvLayout, KvType
+
+KV_STEP = 256  #: llama.cpp rounds the KV memory of a stream up to so many cells
+
+_BLOCK_BYTES: dict[KvType, int] = {"f16": 64, "q8_0": 34, "q4_0": 18}  # of 32 numbers
+_BLOCK_LENGTH = 32
+_FLOAT_BYTES = 4
+_PROCESS_BYTES = 60_000_000  # the interpreter, llama.cpp and the protocol, without a model
+_TOKEN_BYTES = 400  # the tokenizer's tables, for each token of the vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class KvShape:
+    """The KV memory of an engine: `num_streams` memories of `cells` each, for `num_slots` sequences."""
+
+    layout: KvLayout
+    num_slots: int
+    context_tokens: int
+    kv_tokens: int  #: all slots together
+
+    @classmethod
+    def separate(cls, num_slots: int, context_tokens: int) -> KvShape:
+        return cls("separate", num_slots, context_tokens, num_slots * context_tokens)
+
+    @classmethod
+    def shared(cls, num_slots: int, context_tokens: int, kv_tokens: int) -> KvShape:
+        return cls("shared", num_slots, context_tokens, kv_tokens)
+
+    @property
+    def num_streams(self) -> int:
+        return self.num_slots if self.layout == "separate" else 1
+
+    @property
+    def cells(self) -> int:
+        """Of one stream, which is what attention walks over."""
+        return round_up(self.kv_tokens // self.num_streams)
+
+
+class ModelSizes:
+    """The header's terms in bytes. KV memory is laid out by a `KvShape`, its numbers stored as `kv_type`."""
+
+    def __init__(self, header: GgufHeader, kv_type: KvType, flash_attention: FlashAttention) -> None:
+        self.batch = EngineOptions(context_tokens=0, kv_tokens=0, num_slots=1).batch_tokens
+        self.weights = header.tensor_bytes
+        self.num_layers = header.num_layers
+        self._layer_weights = header.layer_bytes
+        head_bytes = (header.key_length + header.value_length) * _BLOCK_BYTES[kv_type] // _BLOCK_LENGTH
+        self._kv_per_token = tuple(heads * head_bytes for heads in header.num_kv_heads)
+        self._state = header.recurrent_state_length * _FLOAT_BYTES  # of a layer that keeps no KV, for each slot
+        # Tied embeddings: a GPU that takes the output layer gets a copy of the input embeddings.
+        self._output = header.output_bytes if header.has_output else header.output_bytes + header.input_bytes
+        self._width = 2 * header.feed_forward_length + 6 * header.embedding_length
+        self._swa_layers = header.swa_layers or (False,) * header.num_layers
+        self._window = header.sliding_window
+        self._vocab_size = header.vocab_size
+        # Attention for one token and one cell: the F16 mask; without flash attention F32, and every head's scores.
+        self._pair = (1 + header.num_heads) * _FLOAT_BYTES if flash_attention == "off" else 2
+
+    @property
+    def process(self) -> int:
+        """RAM of the engine before there is any KV memory, the weights left out."""
+        return _PROCESS_BYTES + self.vocabulary
+
+    @property
+    def vocabulary(self) -> int:
+        return self._vocab_size * _TOKEN_BYTES
+
+    @property
+    def kv_per_token(self) -> int:
+        """What one more token takes once the sliding windows are full."""
+        return sum(size for size, is_swa in zip(self._kv_per_token, self._swa_layers, strict=True) if not is_swa)
+
+    def kv(self, shape: KvShape) -> int:
+        return sum(self._layer_kv(layer, shape) for layer in range(self.num_layers))
+
+    def compute(self, shape: KvShape) -> int:
+        """Activations of the widest layer, and attention of a whole batch over a stream; logits for each slot."""
+        logits = 2 * shape.num_slots * self._vocab_size * _FLOAT_BYTES  # as computed, and as handed out
+        return self.batch * (self._width * _FLOAT_BYTES + shape.cells * self._pair) + logits
+
+    def offload_costs(self, shape: KvShape) -> list[int]:
+        """VRAM of the output layer and then of the layers from the last to the first, as llama.cpp takes them."""
+        layers = reversed(range(self.num_layers))
+        return [self._output, *(self._layer_weights[layer] + self._layer_kv(layer, shape) for layer in layers)]
+
+    def offloaded_weights(self, num_offloaded: int) -> int:
+        """Weights that leave RAM; the copy of tied embeddings does not."""
+        return sum(self._layer_weights[self.num_layers + 1 - num_offloaded :]) if num_offloaded > 1 else 0
+
+    def offloaded_kv(self, num_offloaded: int, shape: KvShape) -> int:
+        first = max(0, self.num_layers + 1 - num_offloaded)
+        return sum(self._layer_kv(layer, shape) for layer in range(first, self.num_layers))
+
+    def _layer_kv(self, layer: int, shape: KvShape) -> int:
+        cells = min(shape.cells, self._window_cells(shape)) if self._swa_layers[layer] else shape.cells
+        return self._kv_per_token[layer] * cells * shape.num_streams or self._state * shape.num_slots
+
+    def _window_cells(self, shape: KvShape) -> int:
+        """A sliding-window layer keeps the window of each sequence in the stream, and a batch."""
+        return round_up(self._window * (shape.num_slots // shape.num_streams) + self.batch)
+
+
+def round_up(tokens: int) -> int:
+    return -(-tokens // KV_STEP) * KV_STEP
