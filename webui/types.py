@@ -90,6 +90,25 @@ class GenerationRequest(Value, frozen=True):
     adapters: tuple[LoraAdapter, ...] = ()
 
 
+class EmbeddingRequest(Value, frozen=True):
+    """Texts whose vectors are wanted; token ids in place of a text are taken as they are, special tokens included."""
+
+    inputs: tuple[str | tuple[int, ...], ...]
+    dimensions: int | None = None  #: keep only so many numbers of each vector (models made for that keep their meaning)
+    normalize: bool = True  #: to length 1, so that a dot product is the cosine
+    owner: str = ""
+    priority: Priority = Priority.API
+
+
+class RerankRequest(Value, frozen=True):
+    """Documents that are to be scored by how well each of them answers the query."""
+
+    query: str
+    documents: tuple[str, ...]
+    owner: str = ""
+    priority: Priority = Priority.API
+
+
 class EngineOptions(Value, frozen=True):
     """What one engine process is started with. Counts are tokens unless the name says otherwise."""
 
@@ -211,6 +230,21 @@ class Finished(Event, frozen=True):
 GenerationEvent = Queued | PromptProgress | ContextTrimmed | TextDelta | ReasoningDelta | TokenLogprobs | Finished
 
 
+class Embeddings(Value, frozen=True):
+    """One vector for each input, in its order: `dimensions` little-endian 32-bit floats each, one behind the other."""
+
+    vectors: bytes
+    dimensions: int
+    num_tokens: int  #: of all inputs
+
+
+class Ranking(Value, frozen=True):
+    """One score for each document, in its order: 0 (has nothing to do with the query) to 1 (answers it)."""
+
+    scores: tuple[float, ...]
+    num_tokens: int  #: of all pairs of query and document
+
+
 # --- models --------------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +261,7 @@ class ModelFile(Value, frozen=True):
     quantization: str = ""
     context_train: int = 0
     is_chat: bool = True
+    kind: ModelKind | None = "chat"  #: what it is made for; None: something that this engine does not run
     problem: str | None = None
 
     @property

@@ -2,8 +2,9 @@
 
 A frame is a 4-byte big-endian length and that many bytes of msgpack. Commands go down the child's stdin, reports come
 up its stdout; stderr is the log. `Load` is the first command, `Loaded` or `LoadFailed` its answer. Every `Generate` is
-answered by any number of `Happened` and ends with exactly one `Happened(Finished)` or one `Failed`. EOF on stdin means
-that the parent is gone: the engine exits.
+answered by any number of `Happened` and ends with exactly one `Happened(Finished)` or one `Failed`; `Embed` and
+`Rerank` are answered by one `Embedded` or `Reranked`, or one `Failed`. EOF on stdin means that the parent is gone: the
+engine exits.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ from typing import BinaryIO
 import msgspec
 
 from webui.errors import Detail, GlasshouseError, MessageTooLarge, error_from_wire
-from webui.types import EngineInfo, EngineLoad, EngineOptions, GenerationEvent, GenerationRequest
+from webui.types import (
+    EmbeddingRequest,
+    Embeddings,
+    EngineInfo,
+    EngineLoad,
+    EngineOptions,
+    GenerationEvent,
+    GenerationRequest,
+    Ranking,
+    RerankRequest,
+)
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 HEADER = struct.Struct(">I")
@@ -51,8 +62,23 @@ class Prefill(Frame, frozen=True):
     request: GenerationRequest
 
 
+class Embed(Frame, frozen=True):
+    """Turn texts into vectors; for an engine with an embedding model."""
+
+    request_id: int
+    request: EmbeddingRequest
+
+
+class Rerank(Frame, frozen=True):
+    """Score documents against a query; for an engine with a rerank model."""
+
+    request_id: int
+    request: RerankRequest
+
+
 class Cancel(Frame, frozen=True):
-    """Stop a request within one step. It still ends with `Finished(reason="cancelled")`."""
+    """Stop a request within one step. It still ends with `Finished(reason="cancelled")`; an Embed or Rerank ends
+    without a word, since it has nothing to tell."""
 
     request_id: int
 
@@ -77,7 +103,7 @@ class Shutdown(Frame, frozen=True):
     """Exit now; open requests are not answered any more."""
 
 
-Command = Load | Generate | Prefill | Cancel | Pause | Resume | Forget | Shutdown
+Command = Load | Generate | Prefill | Embed | Rerank | Cancel | Pause | Resume | Forget | Shutdown
 
 # --- reports, child to parent --------------------------------------------------------------------------------------
 
@@ -104,6 +130,16 @@ class Happened(Frame, frozen=True):
     event: GenerationEvent
 
 
+class Embedded(Frame, frozen=True):
+    request_id: int
+    embeddings: Embeddings
+
+
+class Reranked(Frame, frozen=True):
+    request_id: int
+    ranking: Ranking
+
+
 class Failed(Frame, frozen=True):
     request_id: int
     code: str
@@ -118,7 +154,7 @@ class LoadReport(Frame, frozen=True):
     load: EngineLoad
 
 
-Report = LoadProgress | Loaded | LoadFailed | Happened | Failed | LoadReport
+Report = LoadProgress | Loaded | LoadFailed | Happened | Embedded | Reranked | Failed | LoadReport
 
 # --- frames, for either side ---------------------------------------------------------------------------------------
 
