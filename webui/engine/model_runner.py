@@ -1,7 +1,7 @@
 """The model runner: one GGUF, one llama.cpp context, one batch at a time.
 
-It loads the file, turns chunks into a `llama_batch`, decodes it, and does to the KV memory what the scheduler decided;
-it decides nothing itself. Only this module and `sampler` import llama_cpp.
+It loads the file, turns chunks into a `llama_batch` and decodes it; what the scheduler decides about the KV memory it
+passes on to `llama_memory`. It decides nothing itself.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import cast
 import llama_cpp
 import msgspec
 
+from webui.engine.context_size import cells_of_slot, max_outputs, total_cells
+from webui.engine.llama_memory import LlamaMemory
 from webui.engine.load_log import LoadLog
 from webui.engine.pace import MOST_TOKENS
 from webui.engine.protocol import Load
@@ -25,9 +27,19 @@ from webui.engine.runner import KvFull, Sampler
 from webui.engine.sampler import LlamaSampler
 from webui.engine.scheduler import Chunk
 from webui.errors import LoadFailed
-from webui.types import EngineInfo, EngineOptions, SamplingParams
+from webui.types import EngineInfo, EngineOptions, FlashAttention, KvType, SamplingParams
 
 _LOG_DEBUG, _LOG_INFO, _LOG_CONT = 1, 2, 5  # ggml.h: enum ggml_log_level
+_KV_TYPES: dict[KvType, int] = {
+    "f16": llama_cpp.GGML_TYPE_F16,
+    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
+    "q4_0": llama_cpp.GGML_TYPE_Q4_0,
+}
+_FLASH_ATTENTION: dict[FlashAttention, int] = {
+    "auto": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "on": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "off": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
 
 
 class LlamaVocabulary:
@@ -123,9 +135,7 @@ class LlamaRunner:
         self._context = context
         self._log = log  # llama.cpp keeps calling it
         self._options = options
-        self._memory = llama_cpp.llama_get_memory(context)
-        self._num_swa: int = llama_cpp.llama_model_n_swa(model)
-        self._has_state = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
+        self._memory = LlamaMemory(model, context, shares_cells=options.kv_layout == "shared")
         self._batch = llama_cpp.llama_batch_init(options.batch_tokens, 0, 1)
         self._outputs: list[int] = []
         self.vocabulary = LlamaVocabulary(model)
@@ -155,6 +165,7 @@ class LlamaRunner:
             raise KvFull
         if status != 0:
             raise RuntimeError(f"llama_decode failed with {status}")
+        self._memory.note_step()
 
     def create_sampler(self, sampling: SamplingParams) -> LlamaSampler:
         return LlamaSampler(sampling, num_vocab=self.vocabulary.num_tokens, window=self._options.context_tokens)
@@ -164,27 +175,31 @@ class LlamaRunner:
 
     # --- the KV memory ---------------------------------------------------------------------------------------------
 
+    @property
+    def shares_cells(self) -> bool:
+        return self._memory.shares_cells
+
+    @property
+    def can_trim(self) -> bool:
+        return self._memory.can_trim
+
     def trim(self, slot: int, length: int) -> bool:
-        was_trimmed: bool = llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1)
-        return was_trimmed and self._can_resume(slot, length)
+        return self._memory.trim(slot, length)
 
     def copy(self, source: int, target: int, length: int) -> bool:
-        is_whole = llama_cpp.llama_memory_seq_pos_max(self._memory, source) + 1 == length
-        if not is_whole and self._has_state:
-            return False  # a recurrent state knows its end only
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
-        if is_whole or self._can_resume(target, length):
-            return True
-        self.clear(target)
-        return False
+        return self._memory.copy(source, target, length)
 
     def clear(self, slot: int) -> None:
-        llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        self._memory.clear(slot)
 
-    def _can_resume(self, slot: int, length: int) -> bool:
-        """A sliding window forgets silently: all that the token at `length` attends to must still be there."""
-        oldest: int = llama_cpp.llama_memory_seq_pos_min(self._memory, slot)
-        return self._num_swa == 0 or 0 <= oldest <= max(0, length - self._num_swa)
+    def save(self, slot: int) -> bytes | None:
+        return self._memory.save(slot)
+
+    def restore(self, slot: int, state: bytes) -> bool:
+        return self._memory.restore(slot, state)
+
+    def shift(self, slot: int, keep: int, discard: int) -> bool:
+        return self._memory.shift(slot, keep, discard)
 
     # --- describing ------------------------------------------------------------------------------------------------
 
@@ -223,6 +238,10 @@ def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner:
     log = LlamaLog()
     llama_cpp.llama_backend_init()
     options = _settle(load.options)
+    if options.kv_type != "f16" and options.flash_attention == "off":
+        raise LoadFailed(
+            name, f"a KV memory of type {options.kv_type} needs flash attention. Switch it on, or use f16."
+        )
     model = llama_cpp.llama_model_load_from_file(load.model_path.encode(), _model_params(options, on_progress))
     if model is None:
         raise log.lines.explain(name)
@@ -239,11 +258,15 @@ def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner:
 
 def _settle(options: EngineOptions) -> EngineOptions:
     """The options as they will really be: no GPU layers without a GPU, no more slots than llama.cpp has."""
-    return msgspec.structs.replace(
+    options = msgspec.structs.replace(
         options,
         gpu_layers=options.gpu_layers if llama_cpp.llama_supports_gpu_offload() else 0,
-        batch_tokens=min(options.batch_tokens, options.kv_tokens),
         num_slots=min(options.num_slots, llama_cpp.llama_max_parallel_sequences()),
+    )
+    return msgspec.structs.replace(
+        options,
+        kv_tokens=total_cells(options),
+        batch_tokens=min(options.batch_tokens, cells_of_slot(options)),
     )
 
 
@@ -263,10 +286,12 @@ def _context_params(options: EngineOptions) -> llama_cpp.llama_context_params:
     params.n_ctx = options.kv_tokens
     params.n_batch = params.n_ubatch = options.batch_tokens
     params.n_seq_max = options.num_slots
-    params.n_outputs_max = options.num_slots  # one row of logits a sequence, not one a token
+    params.n_outputs_max = max_outputs(options.num_slots)  # rows of logits: not one for every token of a batch
+    params.n_outputs_max_per_seq = params.n_outputs_max  # drafted tokens of one sequence have one each
     params.n_threads = params.n_threads_batch = options.threads
-    params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
-    params.kv_unified = True  # shared prefixes are shared cells
+    params.flash_attn_type = _FLASH_ATTENTION[options.flash_attention]
+    params.type_k = params.type_v = _KV_TYPES[options.kv_type]
+    params.kv_unified = options.kv_layout == "shared"
     params.swa_full = False  # sliding-window layers keep their window only
     return params
 
@@ -277,4 +302,4 @@ def _warm_up(model: llama_cpp.llama_model_p, context: llama_cpp.llama_context_p,
     batch = llama_cpp.llama_batch_get_one((llama_cpp.llama_token * 1)(token), 1)
     if llama_cpp.llama_decode(context, batch) != 0:
         raise log.lines.explain(name)
-    llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
+    llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), False)
