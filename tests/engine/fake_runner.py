@@ -6,12 +6,14 @@ token from all the tokens that the slot really holds. A wrong prefix would there
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from webui.engine.context_size import max_outputs
 from webui.engine.protocol import Load
-from webui.engine.runner import KvFull, Sampler
+from webui.engine.runner import KvFull, Sampled, Sampler
 from webui.engine.scheduler import Chunk
 from webui.types import EngineInfo, EngineOptions, SamplingParams
 
@@ -27,6 +29,10 @@ def next_letter(tokens: Sequence[int]) -> int:
 class FakeSampler:
     def __init__(self) -> None:
         self.is_closed = False
+        self.has_begun = False
+
+    def begin_answer(self) -> None:
+        self.has_begun = True
 
     def close(self) -> None:
         self.is_closed = True
@@ -56,13 +62,20 @@ class FakeRunner:
 
     options: EngineOptions
     can_trim: bool = True  #: False: like a recurrent model
+    can_save: bool = True
+    can_shift: bool = True
+    state_key: str = "fake"
     num_cells: int | None = None  #: cells that really exist; None: as many as the options say
     step: Callable[[Sequence[Chunk]], None] = lambda _chunks: None
     memory: dict[int, list[int]] = field(default_factory=dict)
     samplers: list[FakeSampler] = field(default_factory=list)
     num_computed: int = 0
     vocabulary: FakeVocabulary = field(default_factory=FakeVocabulary)
-    _chunks: list[Chunk] = field(default_factory=list)
+    _outputs: list[list[int]] = field(default_factory=list)  #: what each row with output comes after
+
+    @property
+    def shares_cells(self) -> bool:
+        return self.options.kv_layout == "shared"
 
     @property
     def info(self) -> EngineInfo:
@@ -86,15 +99,19 @@ class FakeRunner:
             held = sum(len(tokens) for tokens in self.memory.values())
             if held + sum(chunk.count for chunk in chunks) > self.num_cells:
                 raise KvFull
+        self._outputs = []
         for chunk in chunks:
+            assert chunk.sequence.variant == chunks[0].sequence.variant, "one step, one set of adapters"
             tokens = self.memory.setdefault(chunk.slot, [])
             assert len(tokens) == chunk.start, "a chunk must go on where its slot ends"
             tokens += chunk.tokens
             self.num_computed += chunk.count
-        self._chunks = list(chunks)
+            ends = range(len(tokens) - chunk.num_outputs + 1, len(tokens) + 1)
+            self._outputs += [tokens[:end] for end in ends]
+        assert len(self._outputs) <= max_outputs(self.options.num_slots)
 
-    def sample(self, chunk_index: int, _sampler: Sampler) -> int:
-        return next_letter(self.memory[self._chunks[chunk_index].slot])
+    def sample(self, row: int, _sampler: Sampler) -> Sampled:
+        return Sampled(next_letter(self._outputs[row]))
 
     def trim(self, slot: int, length: int) -> bool:
         if self.can_trim:
@@ -107,6 +124,19 @@ class FakeRunner:
         assert not self.memory.get(target)
         self.memory[target] = self.memory[source][:length]
         return True
+
+    def save(self, slot: int) -> bytes | None:
+        return json.dumps(self.memory[slot]).encode() if self.can_save else None
+
+    def restore(self, slot: int, state: bytes) -> bool:
+        assert not self.memory.get(slot)
+        self.memory[slot] = json.loads(state)
+        return True
+
+    def shift(self, slot: int, keep: int, discard: int) -> bool:
+        if self.can_shift:
+            del self.memory[slot][keep : keep + discard]
+        return self.can_shift
 
     def clear(self, slot: int) -> None:
         self.memory[slot] = []

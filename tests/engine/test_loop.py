@@ -170,13 +170,12 @@ def test_an_answer_that_fills_the_context_ends_with_length() -> None:
 
 
 def test_those_who_wait_hear_their_place_and_move_up() -> None:
-    script = Script(*(ask(number) for number in range(5)))
+    script = Script(*(ask(number, f"{number} is mine") for number in range(5)))
     play(script)
-    assert [event for event in script.events(4) if isinstance(event, Queued)] == [
-        Queued(position=3),
-        Queued(position=2),
-        Queued(position=1),
-    ]
+    queued = [event for event in script.events(4) if isinstance(event, Queued)]
+    assert [event.position for event in queued] == [3, 2, 1]
+    assert queued[0].seconds is None, "nobody has finished yet, so nobody knows"
+    assert queued[-1].seconds is not None
     assert all(script.end(number).reason == "length" for number in range(5))
 
 

@@ -9,23 +9,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engine.fake_runner import FakeRunner, next_letter
+from webui.engine.parking import Parking
+from webui.engine.saved_states import SavedStates
 from webui.engine.scheduler import MAX_WAITING, PREFILL_QUANTUM, Chunk, Scheduler
 from webui.engine.sequence import Sequence
 from webui.errors import ContextTooLong
-from webui.types import EngineOptions, Priority, SamplingParams
+from webui.types import EngineOptions, KvLayout, Priority, SamplingParams
 
 
 class House:
     """A scheduler, a fake model and the sequences in them; each step also checks what must always hold."""
 
     def __init__(
-        self, *, slots: int = 2, kv: int = 200, context: int = 200, batch: int = 64, can_trim: bool = True
+        self,
+        *,
+        slots: int = 2,
+        kv: int = 200,
+        context: int = 200,
+        batch: int = 64,
+        can_trim: bool = True,
+        parked_bytes: int = 0,
+        layout: KvLayout = "shared",
     ) -> None:
-        options = EngineOptions(context_tokens=context, kv_tokens=kv, num_slots=slots, batch_tokens=batch)
+        options = EngineOptions(
+            context_tokens=context, kv_tokens=kv, num_slots=slots, batch_tokens=batch, kv_layout=layout
+        )
         self.runner = FakeRunner(options, can_trim=can_trim)
         self.sampler = self.runner.create_sampler(SamplingParams())
         self.scheduler = Scheduler(
-            num_slots=slots, kv_tokens=kv, context_tokens=context, batch_tokens=batch, memory=self.runner
+            num_slots=slots,
+            kv_tokens=kv,
+            context_tokens=context,
+            batch_tokens=batch,
+            memory=self.runner,
+            saved=SavedStates(Parking(parked_bytes), None),
         )
         self.kv = kv
         self.wanted: dict[Sequence, int] = {}
@@ -42,11 +59,11 @@ class House:
     def step(self) -> list[Chunk]:
         chunks = self.scheduler.schedule()
         self.runner.compute(chunks, threads=1)
-        finished = [(index, chunk.sequence) for index, chunk in enumerate(chunks) if chunk.has_output]
+        finished = list(enumerate(chunk.sequence for chunk in chunks if chunk.num_outputs))
         self.scheduler.commit(chunks)
         assert self.scheduler.kv_used <= self.kv
         for index, sequence in finished:
-            sequence.tokens.append(self.runner.sample(index, self.sampler))
+            sequence.tokens.append(self.runner.sample(index, self.sampler).token)
             is_done = sequence.num_completion_tokens >= self.wanted[sequence]
             if is_done or sequence.num_tokens >= self.scheduler.max_tokens:
                 self.end(sequence)

@@ -9,29 +9,49 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from webui.engine.detokenizer import Detokenizer
-from webui.engine.protocol import Generate
-from webui.engine.reasoning import ReasoningSplitter, ThinkMarks
-from webui.engine.runner import Sampler, Vocabulary
+from webui.engine.intake import Reading
+from webui.engine.reasoning import ReasoningSplitter
+from webui.engine.runner import Sampled, Sampler, Vocabulary
 from webui.engine.sequence import Sequence
 from webui.engine.stop_strings import StopStrings
-from webui.types import Finished, FinishReason, GenerationEvent, ReasoningDelta, TextDelta, Timings, Usage
+from webui.types import (
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    GenerationRequest,
+    ReasoningDelta,
+    TextDelta,
+    Timings,
+    Usage,
+)
 
 
-class Answer:
-    """The state of one open request. Times are seconds of the loop's monotonic clock."""
+class ReadAhead:
+    """A request whose prompt is read, and no more. Times are seconds of the loop's monotonic clock."""
 
     def __init__(
-        self, command: Generate, tokens: list[int], sampler: Sampler, opened: ThinkMarks | None, *, arrived_at: float
+        self,
+        request_id: int,
+        request: GenerationRequest,
+        reading: Reading,
+        *,
+        arrived_at: float,
+        reads_only: bool = True,
     ) -> None:
-        request = command.request
-        self.request_id = command.request_id
-        self.sampler = sampler
-        self.sequence = Sequence(command.request_id, tokens, request.owner, request.priority)
+        self.request_id = request_id
+        self.request = request
+        self.sequence = Sequence(
+            request_id,
+            reading.tokens,
+            request.owner,
+            request.priority,
+            conversation=request.conversation,
+            variant=request.adapters,
+            is_side_job=request.is_side_job,
+            reads_only=reads_only,
+        )
         self.position = 0  #: in the queue, as last reported
-        self._max_tokens = request.sampling.max_tokens
-        self._detokenizer = Detokenizer()
-        self._splitter = ReasoningSplitter(opened)
-        self._stops = StopStrings(request.sampling.stop)
+        self._num_prompt_tokens = len(reading.tokens)
         self._arrived_at = arrived_at
         self._admitted_at: float | None = None
         self._first_token_at: float | None = None
@@ -43,40 +63,16 @@ class Answer:
         if self._admitted_at is None:
             self._admitted_at = now
 
-    def take(
-        self, token: int, vocabulary: Vocabulary, max_context: int, now: float
-    ) -> tuple[list[GenerationEvent], FinishReason | None]:
-        """A token was sampled: its events, and the reason if it was the last one. The end token is not text."""
-        self._first_token_at = self._first_token_at or now
-        self._last_token_at = now
-        self._num_sampled += 1
-        if vocabulary.is_end(token):
-            return [], "stop"
-        self.sequence.tokens.append(token)
-        events = list(self._say(self._splitter.feed(self._detokenizer.feed(vocabulary.token_bytes(token)))))
-        if self._stops.has_stopped:
-            return events, "stop"
-        is_long = self.sequence.num_tokens >= max_context or self.sequence.num_completion_tokens == self._max_tokens
-        return events, "length" if is_long else None
-
     def finish(self, reason: FinishReason, now: float) -> Iterator[GenerationEvent]:
-        """The last events: text held back in vain, then the one Finished."""
-        if not self._stops.has_stopped:
-            yield from self._say(self._splitter.flush())
-            if rest := self._stops.flush():
-                yield TextDelta(text=rest)
+        """The last events, the one Finished behind all others."""
         yield Finished(reason=reason, usage=self._usage(), timings=self._timings(now))
 
-    def _say(self, deltas: Iterator[TextDelta | ReasoningDelta]) -> Iterator[GenerationEvent]:
-        for delta in deltas:
-            if isinstance(delta, ReasoningDelta):
-                yield delta
-            elif text := self._stops.feed(delta.text):
-                yield TextDelta(text=text)
+    def close(self) -> None:
+        """Give back what belongs to the model."""
 
     def _usage(self) -> Usage:
         return Usage(
-            prompt_tokens=self.sequence.num_prompt_tokens,
+            prompt_tokens=self._num_prompt_tokens,
             cached_tokens=self.sequence.num_cached_tokens,
             completion_tokens=self._num_sampled,
         )
@@ -91,3 +87,59 @@ class Answer:
             total_seconds=now - self._arrived_at,
             tokens_per_second=(self._num_sampled - 1) / writing if writing > 0 else 0.0,
         )
+
+
+class Answer(ReadAhead):
+    """A request that is answered."""
+
+    def __init__(
+        self, request_id: int, request: GenerationRequest, reading: Reading, sampler: Sampler, *, arrived_at: float
+    ) -> None:
+        super().__init__(request_id, request, reading, arrived_at=arrived_at, reads_only=False)
+        self.sampler = sampler
+        self._detokenizer = Detokenizer()
+        self._splitter = ReasoningSplitter(reading.opened)
+        self._stops = StopStrings(request.sampling.stop)
+        self._has_begun = False
+        self._begin_when_thought()
+
+    def take(
+        self, sampled: Sampled, vocabulary: Vocabulary, now: float
+    ) -> tuple[list[GenerationEvent], FinishReason | None]:
+        """A token was sampled: its events, and the reason if it was the last one. The end token is not text."""
+        token = sampled.token
+        self._first_token_at = self._first_token_at or now
+        self._last_token_at = now
+        self._num_sampled += 1
+        if vocabulary.is_end(token):
+            return [], "stop"
+        self.sequence.tokens.append(token)
+        events: list[GenerationEvent] = [] if sampled.logprobs is None else [sampled.logprobs]
+        events += self._say(self._splitter.feed(self._detokenizer.feed(vocabulary.token_bytes(token))))
+        self._begin_when_thought()
+        if self._stops.has_stopped:
+            return events, "stop"
+        return events, "length" if self._num_sampled == self.request.sampling.max_tokens else None
+
+    def finish(self, reason: FinishReason, now: float) -> Iterator[GenerationEvent]:
+        """The last events: text held back in vain, then the one Finished."""
+        if not self._stops.has_stopped:
+            yield from self._say(self._splitter.flush())
+            if rest := self._stops.flush():
+                yield TextDelta(text=rest)
+        yield from super().finish(reason, now)
+
+    def close(self) -> None:
+        self.sampler.close()
+
+    def _begin_when_thought(self) -> None:
+        if not self._has_begun and not self._splitter.is_thinking:
+            self._has_begun = True
+            self.sampler.begin_answer()
+
+    def _say(self, deltas: Iterator[TextDelta | ReasoningDelta]) -> Iterator[GenerationEvent]:
+        for delta in deltas:
+            if isinstance(delta, ReasoningDelta):
+                yield delta
+            elif text := self._stops.feed(delta.text):
+                yield TextDelta(text=text)

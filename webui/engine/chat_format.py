@@ -59,12 +59,36 @@ class ChatFormat:
             except TemplateFailed as error:
                 logger.warning("The model's chat template is replaced by ChatML: %s", error)
 
-    def render(self, messages: tuple[Message, ...]) -> Prompt:
-        """The prompt that makes the model answer. Raises TemplateFailed (with its reason) or InvalidRequest."""
+    def render(self, messages: tuple[Message, ...], continuation: str = "") -> Prompt:
+        """The prompt that makes the model answer, or go on behind `continuation`.
+
+        Raises TemplateFailed (with its reason) or InvalidRequest.
+        """
+        mark = _unused_character(messages, continuation)
+        text = self._render_some_shape(self._guard(messages, mark))
+        opened = find_open_marks(text)
+        if continuation:
+            text += f"\n{opened.close}\n\n" if opened else ""
+            text, opened = text + self._break(continuation, mark), None
+        return Prompt(tuple(text.split(mark)), opened)
+
+    def render_draft(self, messages: tuple[Message, ...]) -> Prompt:
+        """The beginning of the prompt that is certain while the last message is still being written.
+
+        It ends before that message's last word, which may go on and then be other tokens. Raises as `render` does.
+        """
         mark = _unused_character(messages)
-        guarded = [{"role": message.role, "content": self._break(message.content, mark)} for message in messages]
+        guarded = self._guard(messages, mark)
+        draft = str(guarded[-1]["content"]).strip()
         text = self._render_some_shape(guarded)
-        return Prompt(tuple(text.split(mark)), find_open_marks(text))
+        start = text.rfind(draft)
+        if start < 0:
+            raise TemplateFailed("it does not repeat what was written.")
+        words = draft.rpartition(draft.split()[-1])[0] if draft else ""
+        return Prompt(tuple(text[: start + len(words.rstrip())].split(mark)), None)
+
+    def _guard(self, messages: tuple[Message, ...], mark: str) -> list[dict[str, Any]]:
+        return [{"role": message.role, "content": self._break(message.content, mark)} for message in messages]
 
     def _render_some_shape(self, messages: list[dict[str, Any]]) -> str:
         """The first shape that the template takes whole; failing that, the first that it takes at all."""
@@ -101,8 +125,8 @@ class ChatFormat:
         return any(content[start : start + length] in self._control_texts for length in self._control_lengths)
 
 
-def _unused_character(messages: tuple[Message, ...]) -> str:
-    used = set().union(*(message.content for message in messages))
+def _unused_character(messages: tuple[Message, ...], continuation: str = "") -> str:
+    used = set(continuation).union(*(message.content for message in messages))
     for code in itertools.chain(*_PRIVATE_USE):
         if (character := chr(code)) not in used:
             return character

@@ -1,8 +1,8 @@
-"""Counts the cells of the unified KV memory: who uses how many, and how many are free.
+"""Counts the cells of the KV memory: who uses how many, and how many are free.
 
-A cell that several slots share (a copied prefix) counts once and is free again when the last of them lets go, as in
-llama.cpp's unified cache. A slot's cells are a list of runs; a run knows how many slots use it. It does not know
-tokens, and it does not touch the memory itself: it is the scheduler's own account of it.
+A cell that several slots share (a prefix copied by reference) counts once and is free again when the last of them lets
+go, as in llama.cpp's unified cache. A slot's cells are a list of runs; a run knows how many slots use it. It does not
+know tokens, and it does not touch the memory itself: it is the scheduler's own account of it.
 """
 
 from __future__ import annotations
@@ -50,18 +50,7 @@ class KvCells:
 
     def trim(self, slot: int, length: int) -> None:
         """`slot` keeps its first `length` cells and lets go of the rest."""
-        self._split(slot, length)
-        kept: list[_Run] = []
-        start = 0
-        for run in self._runs[slot]:
-            if start < length:
-                kept.append(run)
-            else:
-                run.num_users -= 1
-                if run.num_users == 0:
-                    self.num_used -= run.length
-            start += run.length
-        self._runs[slot] = kept
+        self.discard(slot, length, self.length(slot) - length)
 
     def share(self, source: int, target: int, length: int) -> None:
         """`target`, which must be empty, comes to share the first `length` cells of `source`."""
@@ -73,6 +62,22 @@ class KvCells:
             run.num_users += 1
             self._runs[target].append(run)
             start += run.length
+
+    def discard(self, slot: int, start: int, count: int) -> None:
+        """`slot` lets go of `count` cells from `start`; those behind them move up."""
+        self._split(slot, start)
+        self._split(slot, start + count)
+        kept: list[_Run] = []
+        position = 0
+        for run in self._runs[slot]:
+            if start <= position < start + count:
+                run.num_users -= 1
+                if run.num_users == 0:
+                    self.num_used -= run.length
+            else:
+                kept.append(run)
+            position += run.length
+        self._runs[slot] = kept
 
     def _split(self, slot: int, length: int) -> None:
         """Make a boundary between runs at `length`, for every slot that shares the run across it."""

@@ -12,18 +12,23 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
 
 import msgspec
 
-from webui.engine.answer import Answer
-from webui.engine.chat_format import ChatFormat
+from webui.engine.answer import Answer, ReadAhead
+from webui.engine.channel import Channel
+from webui.engine.embedding_loop import EmbeddingLoop, EmbeddingRunner
+from webui.engine.intake import Intake
 from webui.engine.load_meter import LoadMeter
 from webui.engine.pace import Pace
+from webui.engine.parking import Parking
 from webui.engine.protocol import (
     Cancel,
     Command,
+    Embed,
     Failed,
+    Forget,
     Generate,
     Happened,
     Load,
@@ -31,32 +36,28 @@ from webui.engine.protocol import (
     LoadFailed,
     LoadProgress,
     LoadReport,
-    Report,
+    Pause,
+    Prefill,
+    Rerank,
+    Resume,
     Shutdown,
 )
 from webui.engine.runner import KvFull, Runner
+from webui.engine.saved_states import SavedStates
 from webui.engine.scheduler import Chunk, Scheduler
+from webui.engine.state_files import StateFiles
+from webui.engine.step_budget import StepBudget
 from webui.engine.validation import check_sampling
 from webui.errors import ContextTooLong, EngineBusy, GlasshouseError, InvalidRequest
-from webui.types import FinishReason, GenerationEvent, PromptProgress, Queued
+from webui.types import ContextTrimmed, FinishReason, GenerationEvent, Priority, PromptProgress, Queued
 
 logger = logging.getLogger(__name__)
 
 _PROGRESS_STEP = 0.01
 _NUM_RECENT = 8  #: finished requests from which the waiting time is estimated
+_FLUSH_SECONDS = 1.0  #: at the end, for states on their way to disk
 
-LoadModel = Callable[[Load, Callable[[float], None]], Runner]
-
-
-class Channel(Protocol):
-    """The pipe to the parent."""
-
-    def receive(self, timeout: float | None) -> Command | None:
-        """The next command; None when there was none within `timeout` seconds (None waits for ever)."""
-
-    def send(self, report: Report) -> None: ...
-
-    def flush(self) -> None: ...
+LoadModel = Callable[[Load, Callable[[float], None]], Runner | EmbeddingRunner]
 
 
 def run_loop(channel: Channel, load_model: LoadModel, clock: Callable[[], float] = time.monotonic) -> bool:
@@ -70,7 +71,10 @@ def run_loop(channel: Channel, load_model: LoadModel, clock: Callable[[], float]
         channel.send(LoadFailed(code=error.code, details=error.details))
         channel.flush()
         return False
-    EngineLoop(channel, runner, clock).run()
+    if isinstance(runner, EmbeddingRunner):
+        EmbeddingLoop(channel, runner, clock).run()
+    else:
+        EngineLoop(channel, runner, clock).run()
     return True
 
 
@@ -95,29 +99,27 @@ class EngineLoop:
         self._channel = channel
         self._runner = runner
         self._clock = clock
-        self._answers: dict[int, Answer] = {}
-        options, vocabulary = runner.info.options, runner.vocabulary
-        self._format = ChatFormat(
-            vocabulary.chat_template,
-            bos=vocabulary.bos_text,
-            eos=vocabulary.eos_text,
-            control_texts=vocabulary.control_texts,
-        )
+        self._answers: dict[int, ReadAhead] = {}
+        options = runner.info.options
+        self._intake = Intake(runner.vocabulary)
+        self._saved = SavedStates(Parking(options.parked_bytes), _open_files(runner))
         self._scheduler = Scheduler(
             num_slots=options.num_slots,
             kv_tokens=options.kv_tokens,
             context_tokens=options.context_tokens,
             batch_tokens=options.batch_tokens,
             memory=runner,
+            saved=self._saved,
         )
         self._meter = LoadMeter(options.kv_tokens, clock())
         self._pace = Pace(options.threads)
+        self._budget = StepBudget(options.batch_tokens)
         self._finished_at: deque[float] = deque(maxlen=_NUM_RECENT)
         self._announced_version = 0
 
     def run(self) -> None:
         """Serve until Shutdown."""
-        info = msgspec.structs.replace(self._runner.info, has_chat_template=self._format.has_template)
+        info = msgspec.structs.replace(self._runner.info, has_chat_template=self._intake.has_template)
         self._channel.send(Loaded(info=info))
         self._channel.flush()
         while self._take_commands():
@@ -125,6 +127,7 @@ class EngineLoop:
                 self._step()
             self._report_load()
             self._channel.flush()
+        self._saved.flush(_FLUSH_SECONDS)
 
     # --- commands --------------------------------------------------------------------------------------------------
 
@@ -134,38 +137,36 @@ class EngineLoop:
         while (command := self._channel.receive(timeout)) is not None:
             if isinstance(command, Shutdown):
                 return False
-            if isinstance(command, Generate):
-                self._accept(command)
-            elif isinstance(command, Cancel) and (answer := self._answers.get(command.request_id)):
-                self._finish(answer, "cancelled")
+            self._obey(command)
             timeout = 0
         return True
 
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Generate() | Prefill():
+                self._accept(command)
+            case Cancel(request_id=request_id):
+                if answer := self._answers.get(request_id):
+                    self._finish(answer, "cancelled")
+            case Pause(request_id=request_id) | Resume(request_id=request_id):
+                if answer := self._answers.get(request_id):
+                    answer.sequence.is_paused = isinstance(command, Pause)
+            case Forget(conversation=conversation):
+                self._scheduler.cache.forget(conversation)
+            case Embed() | Rerank():
+                self._refuse(command, InvalidRequest("This is a chat model. Load an embedding or a rerank model."))
+
     def _idle_timeout(self) -> float | None:
-        if self._scheduler.has_work:
+        """How long to wait for a command. With nothing else to do, states of conversations are brought to disk."""
+        if self._scheduler.has_work or self._scheduler.cache.store_one():
             return 0
         return None if self._meter.is_settled(0, 0) else self._meter.seconds_left(self._clock())
 
-    def _accept(self, command: Generate) -> None:
+    def _accept(self, command: Generate | Prefill) -> None:
         """Queue a request, or answer it with the reason why not."""
-        request, arrived_at = command.request, self._clock()
+        arrived_at = self._clock()
         try:
-            if self._scheduler.is_full:
-                raise EngineBusy(retry_after=self._estimate_wait(arrived_at))
-            check_sampling(request.sampling)
-            if not request.messages:
-                raise InvalidRequest("There is no message to answer.")
-            prompt = self._format.render(request.messages)
-            if len(prompt.pieces) > self._scheduler.max_tokens:  # tokenizing that many would keep everybody waiting
-                raise ContextTooLong(len(prompt.pieces), self._scheduler.max_tokens)
-            tokens = self._runner.vocabulary.tokenize(prompt.pieces)
-            sampler = self._runner.create_sampler(request.sampling)
-            answer = Answer(command, tokens, sampler, prompt.opened, arrived_at=arrived_at)
-            try:
-                self._scheduler.add(answer.sequence)
-            except ContextTooLong:
-                sampler.close()
-                raise
+            answer = self._prepare(command, arrived_at)
         except GlasshouseError as error:
             self._refuse(command, error)
         except Exception:  # one strange request must not end everybody's answers
@@ -174,44 +175,104 @@ class EngineLoop:
         else:
             self._answers[command.request_id] = answer
 
-    def _refuse(self, command: Generate, error: GlasshouseError) -> None:
+    def _prepare(self, command: Generate | Prefill, arrived_at: float) -> ReadAhead:
+        """The queued request. Raises what is wrong with it, or EngineBusy."""
+        request, most = command.request, self._scheduler.max_tokens
+        if isinstance(command, Prefill):
+            request = msgspec.structs.replace(request, priority=Priority.IDLE)
+            ahead = ReadAhead(
+                command.request_id, request, self._intake.prepare_draft(request, most), arrived_at=arrived_at
+            )
+            self._scheduler.add(ahead.sequence)
+            return ahead
+        if self._scheduler.is_full:
+            raise EngineBusy(retry_after=math.ceil(max(1.0, self._seconds_per_answer(arrived_at) or 10.0)))
+        check_sampling(request.sampling)
+        reading = self._intake.prepare(request, most)
+        sampler = self._runner.create_sampler(request.sampling)
+        answer = Answer(command.request_id, request, reading, sampler, arrived_at=arrived_at)
+        try:
+            self._scheduler.add(answer.sequence)
+        except ContextTooLong:
+            answer.close()
+            raise
+        if reading.num_dropped:
+            self._tell(answer, ContextTrimmed(num_messages=reading.num_dropped))
+        return answer
+
+    def _refuse(self, command: Generate | Prefill | Embed | Rerank, error: GlasshouseError) -> None:
         self._channel.send(Failed(request_id=command.request_id, code=error.code, details=error.details))
 
-    def _estimate_wait(self, now: float) -> float:
-        """Seconds until a place in the queue is free: the mean distance of the last finishes."""
-        if not self._finished_at:
-            return 10.0
-        return float(math.ceil(max(1.0, (now - self._finished_at[0]) / len(self._finished_at))))
+    def _seconds_per_answer(self, now: float) -> float | None:
+        """Between two ends of answers lately: how fast the queue moves."""
+        return (now - self._finished_at[0]) / len(self._finished_at) if self._finished_at else None
 
     # --- a step ----------------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
         try:
-            chunks = self._scheduler.schedule()
+            chunks = self._scheduler.schedule(self._budget.tokens(has_streams=self._scheduler.has_streams))
             self._announce(chunks)
             started_at = self._clock()
             self._compute(chunks)
         except ContextTooLong as error:
             self._give_up(error)
             return
+        computed_at = self._clock()
         self._scheduler.commit(chunks)
-        for index, chunk in enumerate(chunks):
+        row = 0
+        for chunk in chunks:
             answer = self._answers[chunk.sequence.request_id]
             if chunk.sequence.num_completion_tokens == 0:
                 self._tell(answer, _progress(answer))
-            if chunk.has_output:
-                self._sample(answer, index)
+            if isinstance(answer, Answer) and chunk.num_outputs:
+                self._sample(answer, chunk, row)
+            elif answer.sequence.num_remaining == 0:
+                self._finish(answer, "stop")
+            row += chunk.num_outputs
         if chunks:
-            self._pace.observe(sum(chunk.count for chunk in chunks), self._clock() - started_at)
+            self._observe(chunks, computed_at - started_at)
 
-    def _sample(self, answer: Answer, index: int) -> None:
-        token = self._runner.sample(index, answer.sampler)
-        events, reason = answer.take(token, self._runner.vocabulary, self._scheduler.max_tokens, self._clock())
-        self._meter.count(1)
-        for event in events:
-            self._tell(answer, event)
-        if reason is not None:
-            self._finish(answer, reason)
+    def _observe(self, chunks: list[Chunk], seconds: float) -> None:
+        """Learn from how long a step took."""
+        num_tokens = sum(chunk.count for chunk in chunks)
+        self._pace.observe(num_tokens, seconds)
+        self._budget.observe(num_tokens, seconds)
+
+    def _sample(self, answer: Answer, chunk: Chunk, row: int) -> None:
+        """One token, and one more for each guess that was right."""
+        sequence, vocabulary = answer.sequence, self._runner.vocabulary
+        guesses = chunk.tokens[chunk.count - chunk.num_drafted :]
+        for index in range(chunk.num_outputs):
+            sampled = self._runner.sample(row + index, answer.sampler)
+            events, reason = answer.take(sampled, vocabulary, self._clock())
+            self._meter.count(1)
+            for event in events:
+                self._tell(answer, event)
+            if reason is None and sequence.num_tokens >= self._scheduler.max_tokens:
+                if self._shift(answer):
+                    return
+                reason = "length"
+            if reason is not None:
+                self._finish(answer, reason)
+                return
+            if index == len(guesses) or guesses[index] != sampled.token:
+                break
+        if guesses:
+            self._scheduler.settle(sequence)
+
+    def _shift(self, answer: Answer) -> bool:
+        """The context is full: forget the older half behind the system prompt, where that is wanted and can be done."""
+        if answer.request.overflow != "shift":
+            return False
+        sequence = answer.sequence
+        self._scheduler.settle(sequence)
+        keep = self._intake.count_system_tokens(answer.request, sequence.tokens)
+        discard = (sequence.num_computed_tokens - keep) // 2
+        if discard <= 0 or not self._scheduler.cache.shift(sequence, keep, discard):
+            return False
+        self._tell(answer, ContextTrimmed(num_tokens=discard))
+        return True
 
     def _announce(self, chunks: list[Chunk]) -> None:
         """Before a step: who has come in from the queue, and who moved up in it."""
@@ -223,11 +284,13 @@ class EngineLoop:
         if self._scheduler.queue_version == self._announced_version:
             return
         self._announced_version = self._scheduler.queue_version
+        pace = self._seconds_per_answer(now)
         for position, sequence in enumerate(self._scheduler.waiting_order(), start=1):
             answer = self._answers[sequence.request_id]
             if answer.position != position:
                 answer.position = position
-                self._tell(answer, Queued(position=position))
+                seconds = None if pace is None else round(pace * position, 1)
+                self._tell(answer, Queued(position=position, seconds=seconds))
         self._channel.flush()
 
     def _compute(self, chunks: list[Chunk]) -> None:
@@ -249,19 +312,21 @@ class EngineLoop:
 
     # --- the end of a request --------------------------------------------------------------------------------------
 
-    def _finish(self, answer: Answer, reason: FinishReason) -> None:
+    def _finish(self, answer: ReadAhead, reason: FinishReason) -> None:
         now = self._clock()
         self._close(answer)
-        self._finished_at.append(now)
+        if isinstance(answer, Answer):
+            self._finished_at.append(now)
         for event in answer.finish(reason, now):
             self._tell(answer, event)
 
-    def _close(self, answer: Answer) -> None:
+    def _close(self, answer: ReadAhead) -> None:
+        self._scheduler.settle(answer.sequence)
         self._scheduler.remove(answer.sequence)
-        answer.sampler.close()
+        answer.close()
         del self._answers[answer.request_id]
 
-    def _tell(self, answer: Answer, event: GenerationEvent) -> None:
+    def _tell(self, answer: ReadAhead, event: GenerationEvent) -> None:
         self._channel.send(Happened(request_id=answer.request_id, event=event))
 
     def _report_load(self) -> None:
@@ -275,6 +340,13 @@ class EngineLoop:
             self._channel.send(LoadReport(load=load))
 
 
-def _progress(answer: Answer) -> PromptProgress:
+def _open_files(runner: Runner) -> StateFiles | None:
+    options = runner.info.options
+    if options.state_dir is None or not options.state_bytes:
+        return None
+    return StateFiles(Path(options.state_dir), runner.state_key, options.state_bytes)
+
+
+def _progress(answer: ReadAhead) -> PromptProgress:
     sequence = answer.sequence
     return PromptProgress(done=sequence.num_computed_tokens, total=sequence.num_prompt_tokens)

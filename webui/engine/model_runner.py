@@ -18,14 +18,16 @@ import llama_cpp
 import msgspec
 
 from webui.engine.context_size import cells_of_slot, max_outputs, total_cells
+from webui.engine.embedding_runner import LlamaEmbeddingRunner, find_pooling, load_embedding_runner
 from webui.engine.llama_memory import LlamaMemory
 from webui.engine.load_log import LoadLog
 from webui.engine.pace import MOST_TOKENS
 from webui.engine.protocol import Load
 from webui.engine.reasoning import is_part_of_mark
-from webui.engine.runner import KvFull, Sampler
+from webui.engine.runner import KvFull, Sampled, Sampler
 from webui.engine.sampler import LlamaSampler
 from webui.engine.scheduler import Chunk
+from webui.engine.state_key import state_key
 from webui.errors import LoadFailed
 from webui.types import EngineInfo, EngineOptions, FlashAttention, KvType, SamplingParams
 
@@ -129,7 +131,13 @@ class LlamaRunner:
     """A loaded model. Create it with `load_model`."""
 
     def __init__(
-        self, model: llama_cpp.llama_model_p, context: llama_cpp.llama_context_p, options: EngineOptions, log: LlamaLog
+        self,
+        model: llama_cpp.llama_model_p,
+        context: llama_cpp.llama_context_p,
+        options: EngineOptions,
+        log: LlamaLog,
+        *,
+        state_key: str,
     ) -> None:
         self._model = model
         self._context = context
@@ -139,7 +147,8 @@ class LlamaRunner:
         self._batch = llama_cpp.llama_batch_init(options.batch_tokens, 0, 1)
         self._outputs: list[int] = []
         self.vocabulary = LlamaVocabulary(model)
-        self.info = self._describe()
+        self.state_key = state_key
+        self.info = _describe(model, options, log)
 
     # --- computing -------------------------------------------------------------------------------------------------
 
@@ -153,10 +162,11 @@ class LlamaRunner:
                 batch.pos[row] = chunk.start + offset
                 batch.n_seq_id[row] = 1
                 batch.seq_id[row][0] = chunk.slot
-                batch.logits[row] = 0
+                has_output = offset >= chunk.count - chunk.num_outputs
+                batch.logits[row] = has_output
+                if has_output:
+                    self._outputs.append(row)
                 row += 1
-            batch.logits[row - 1] = chunk.has_output
-            self._outputs.append(row - 1)
         batch.n_tokens = row
         for_many = threads if row <= MOST_TOKENS else self._options.threads  # llama.cpp's for more than one token
         llama_cpp.llama_set_n_threads(self._context, threads, for_many)
@@ -170,8 +180,8 @@ class LlamaRunner:
     def create_sampler(self, sampling: SamplingParams) -> LlamaSampler:
         return LlamaSampler(sampling, num_vocab=self.vocabulary.num_tokens, window=self._options.context_tokens)
 
-    def sample(self, chunk_index: int, sampler: Sampler) -> int:
-        return cast("LlamaSampler", sampler).sample(self._context, self._outputs[chunk_index])
+    def sample(self, row: int, sampler: Sampler) -> Sampled:
+        return cast("LlamaSampler", sampler).sample(self._context, self._outputs[row])
 
     # --- the KV memory ---------------------------------------------------------------------------------------------
 
@@ -201,20 +211,6 @@ class LlamaRunner:
     def shift(self, slot: int, keep: int, discard: int) -> bool:
         return self._memory.shift(slot, keep, discard)
 
-    # --- describing ------------------------------------------------------------------------------------------------
-
-    def _describe(self) -> EngineInfo:
-        buffer = ctypes.create_string_buffer(256)
-        llama_cpp.llama_model_desc(self._model, buffer, len(buffer))
-        return EngineInfo(
-            description=buffer.value.decode("utf-8", "replace"),
-            num_parameters=llama_cpp.llama_model_n_params(self._model),
-            context_train=llama_cpp.llama_model_n_ctx_train(self._model),
-            options=self._options,
-            device=self._log.lines.device if self._options.gpu_layers else "CPU",
-            has_chat_template=self.vocabulary.chat_template is not None,
-        )
-
 
 class LlamaLog:
     """llama.cpp's log: to stderr, and the last lines kept for reasons."""
@@ -232,8 +228,11 @@ class LlamaLog:
         sys.stderr.write(line)
 
 
-def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner:
-    """Load the GGUF and make its context. Raises OutOfMemory, LoadFailed or UnsupportedModel, with reasons in words."""
+def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner | LlamaEmbeddingRunner:
+    """Load the GGUF and make its context, of the kind that the model was made for.
+
+    Raises OutOfMemory, LoadFailed or UnsupportedModel, with reasons in words.
+    """
     name = load.model_name or Path(load.model_path).stem
     log = LlamaLog()
     llama_cpp.llama_backend_init()
@@ -245,7 +244,9 @@ def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner:
     model = llama_cpp.llama_model_load_from_file(load.model_path.encode(), _model_params(options, on_progress))
     if model is None:
         raise log.lines.explain(name)
-    if not llama_cpp.llama_model_has_decoder(model) or llama_cpp.llama_model_has_encoder(model):
+    if (pooling := find_pooling(model)) is not None:
+        return load_embedding_runner(model, pooling, _describe(model, options, log), name, log)
+    if llama_cpp.llama_model_has_encoder(model):
         raise LoadFailed(name, "it is not a chat model.")
     context = llama_cpp.llama_init_from_model(model, _context_params(options))
     if context is None:
@@ -253,7 +254,20 @@ def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner:
     if llama_cpp.llama_get_memory(context) is None:
         raise LoadFailed(name, "it is an embedding model, not a chat model.")
     _warm_up(model, context, name, log)
-    return LlamaRunner(model, context, options, log)
+    return LlamaRunner(model, context, options, log, state_key=state_key(load, options))
+
+
+def _describe(model: llama_cpp.llama_model_p, options: EngineOptions, log: LlamaLog) -> EngineInfo:
+    buffer = ctypes.create_string_buffer(256)
+    llama_cpp.llama_model_desc(model, buffer, len(buffer))
+    return EngineInfo(
+        description=buffer.value.decode("utf-8", "replace"),
+        num_parameters=llama_cpp.llama_model_n_params(model),
+        context_train=llama_cpp.llama_model_n_ctx_train(model),
+        options=options,
+        device=log.lines.device if options.gpu_layers else "CPU",
+        has_chat_template=llama_cpp.llama_model_chat_template(model, None) is not None,
+    )
 
 
 def _settle(options: EngineOptions) -> EngineOptions:

@@ -2,8 +2,8 @@
 
 C libraries print where they like; so the real stdout is kept on a private descriptor for frames, and descriptor 1
 points at stderr from the first moment. A reader thread takes commands while the model computes. When the parent closes
-the pipe or says Shutdown, the process exits at once, whatever it is doing: there is nothing to save, and the memory is
-wanted back. It does not know models.
+the pipe or says Shutdown, the loop gets a moment to bring states to disk; then the process exits, whatever it is doing:
+the memory is wanted back. It does not know models.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import queue
 import signal
 import sys
 import threading
-from typing import BinaryIO
+import time
+from typing import BinaryIO, NoReturn
 
 from webui.engine.loop import LoadModel, run_loop
-from webui.engine.protocol import Command, Report, Shutdown, encode_frame, read_command
+from webui.engine.protocol import Command, Loaded, Report, Shutdown, encode_frame, read_command
 
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_GRACE_SECONDS = 1.5  #: for the end of a step and for states on their way to disk; the parent terminates after 2
 
 
 class Pipe:
@@ -33,6 +35,7 @@ class Pipe:
         self._stdout = stdout
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._frames: list[bytes] = []
+        self._is_loaded = False
 
     def start(self) -> None:
         threading.Thread(target=self._read, name="commands", daemon=True).start()
@@ -44,6 +47,7 @@ class Pipe:
             return None
 
     def send(self, report: Report) -> None:
+        self._is_loaded = self._is_loaded or isinstance(report, Loaded)
         self._frames.append(encode_frame(report))
 
     def flush(self) -> None:
@@ -60,11 +64,14 @@ class Pipe:
         except Exception:
             logger.exception("The parent's commands cannot be read")
             os._exit(1)
+        if self._is_loaded:  # before that there is nothing to save
+            self._commands.put(Shutdown())
+            time.sleep(_GRACE_SECONDS)  # the loop's end ends the process, and this thread with it
         os._exit(0)  # not sys.exit: the loop's thread may be inside C code for a long time
 
 
-def serve_process(load_model: LoadModel) -> int:
-    """Be an engine until the parent is gone; the exit code."""
+def serve_process(load_model: LoadModel) -> NoReturn:
+    """Be an engine until the parent is gone."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it stops its engines in order
@@ -73,9 +80,10 @@ def serve_process(load_model: LoadModel) -> int:
     pipe = Pipe(open(0, "rb", buffering=0, closefd=False), stdout)  # noqa: SIM115 - a descriptor, for life
     pipe.start()
     try:
-        return 0 if run_loop(pipe, load_model) else 1
+        code = 0 if run_loop(pipe, load_model) else 1
     except BrokenPipeError:
-        return 0
+        code = 0
+    os._exit(code)  # the memory goes back as a whole: freeing it piece by piece would take longer
 
 
 def _die_with_parent() -> None:

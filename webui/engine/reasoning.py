@@ -53,6 +53,10 @@ class ReasoningSplitter:
         self._is_bare = opened is not None  #: the next text's leading blank lines belong to the marks
         self._held = ""
 
+    @property
+    def is_thinking(self) -> bool:
+        return self._marks is not None
+
     def feed(self, text: str) -> Iterator[TextDelta | ReasoningDelta]:
         """Deltas for `text`, without what is held back."""
         self._held += text

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
+from dataclasses import dataclass
 from typing import Protocol
 
 from webui.engine.prefix_cache import KvMemory
 from webui.engine.scheduler import Chunk
-from webui.types import EngineInfo, SamplingParams
+from webui.types import EngineInfo, SamplingParams, TokenLogprobs
 
 
 class KvFull(Exception):
     """The memory has no room for this batch; nothing was computed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A chosen token, and its odds where the request asked for them."""
+
+    token: int
+    logprobs: TokenLogprobs | None = None
+
+
 class Sampler(Protocol):
     """Chooses the tokens of one request; made by the runner, opaque to the loop."""
+
+    def begin_answer(self) -> None:
+        """The thinking, if there was any, is over: a grammar holds from the next token on."""
 
     def close(self) -> None: ...
 
@@ -56,10 +68,15 @@ class Runner(KvMemory, Protocol):
     @property
     def vocabulary(self) -> Vocabulary: ...
 
+    @property
+    def state_key(self) -> str:
+        """Names all that a saved state depends on: another model, build or setting cannot use it."""
+
     def create_sampler(self, sampling: SamplingParams) -> Sampler: ...
 
     def compute(self, chunks: Items[Chunk], *, threads: int) -> None:
-        """Run one batch; `threads` is for a short one, a long one may take all there are. Raises KvFull."""
+        """Run one batch, all of one variant; `threads` is for a short one, a long one may take all there are. Raises
+        KvFull."""
 
-    def sample(self, chunk_index: int, sampler: Sampler) -> int:
-        """The next token behind the last token of that chunk of the last batch."""
+    def sample(self, row: int, sampler: Sampler) -> Sampled:
+        """The token that follows the `row`-th of the last batch's tokens with output, counted over all its chunks."""

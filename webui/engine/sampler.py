@@ -11,6 +11,7 @@ import random
 
 import llama_cpp
 
+from webui.engine.runner import Sampled
 from webui.types import SamplingParams
 
 _SEED_BITS = 32
@@ -43,9 +44,12 @@ class LlamaSampler:
         self._add(llama_cpp.llama_sampler_init_temp(sampling.temperature))
         self._add(llama_cpp.llama_sampler_init_dist(_seed(sampling.seed)))
 
-    def sample(self, context: llama_cpp.llama_context_p, output: int) -> int:
+    def begin_answer(self) -> None:
+        """The thinking, if there was any, is over."""
+
+    def sample(self, context: llama_cpp.llama_context_p, output: int) -> Sampled:
         """The next token from the `output`-th token of the last batch; the chain has accepted it already."""
-        return int(llama_cpp.llama_sampler_sample(self._chain, context, output))
+        return Sampled(int(llama_cpp.llama_sampler_sample(self._chain, context, output)))
 
     def close(self) -> None:
         llama_cpp.llama_sampler_free(self._chain)

@@ -1,9 +1,10 @@
 """The scheduler: decides, step by step, which tokens of which sequences the model computes next.
 
-Sequences that are writing get one token each, so that no stream stalls behind somebody's long paste; what is left of
-the step's budget goes to those that are still reading, in quanta to whoever has been served least. When the KV memory
-is full, idle prefixes go first, then the youngest sequence goes back to waiting and is computed again later; the
-oldest always moves on, so everybody ends. It sees integers: no llama_cpp, no clock, no pipe, no text.
+Sequences that are writing get one token each (and the guesses that ride along), so that no stream stalls behind
+somebody's long paste; what is left of the step's budget goes to those that are still reading, in quanta to whoever has
+been served least. When the KV memory is full, idle prefixes go first, then the youngest sequence goes back to waiting
+and is computed again later; the oldest always moves on, so everybody ends. Who waits for a prompt that somebody is
+reading right now lets them read it, and copies it. It sees integers: no llama_cpp, no clock, no pipe, no text.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 
+from webui.engine.context_size import SPARE_OUTPUTS
 from webui.engine.fairness import WEIGHTS, FairShare, Flow
 from webui.engine.kv_cells import KvCells
 from webui.engine.prefix_cache import KvMemory, Match, PrefixCache
-from webui.engine.sequence import Sequence
-from webui.engine.slots import SlotTable
+from webui.engine.saved_states import SavedStates
+from webui.engine.sequence import Sequence, Variant
+from webui.engine.slots import Slot, SlotTable
 from webui.errors import ContextTooLong
 
 logger = logging.getLogger(__name__)
@@ -27,21 +30,22 @@ MAX_WAITING = 64
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`count` tokens of a sequence from position `start`, all in one slot of one batch."""
+    """`tokens` of a sequence from position `start`, all in one slot of one batch; the last `num_outputs` of them give
+    logits."""
 
     sequence: Sequence
     slot: int
     start: int
-    count: int
+    tokens: list[int]
+    num_outputs: int
 
     @property
-    def tokens(self) -> list[int]:
-        return self.sequence.tokens[self.start : self.start + self.count]
+    def count(self) -> int:
+        return len(self.tokens)
 
     @property
-    def has_output(self) -> bool:
-        """Whether its last token is the sequence's last: then its logits give the next one."""
-        return self.start + self.count == self.sequence.num_tokens
+    def num_drafted(self) -> int:
+        return max(0, self.num_outputs - 1)
 
 
 def flow_of(sequence: Sequence) -> Flow:
@@ -49,18 +53,30 @@ def flow_of(sequence: Sequence) -> Flow:
 
 
 class Scheduler:
-    """Owns every sequence from `add` to `remove`. The cycle: `schedule`, compute, `commit`, sample, append."""
+    """Owns every sequence from `add` to `remove`. The cycle: `schedule`, compute, `commit`, sample and append, `settle`
+    where guesses were wrong."""
 
     def __init__(
-        self, *, num_slots: int, kv_tokens: int, context_tokens: int, batch_tokens: int, memory: KvMemory
+        self,
+        *,
+        num_slots: int,
+        kv_tokens: int,
+        context_tokens: int,
+        batch_tokens: int,
+        memory: KvMemory,
+        saved: SavedStates,
     ) -> None:
         self._slots = SlotTable(num_slots)
         self._cells = KvCells(kv_tokens, num_slots)
-        self._cache = PrefixCache(self._slots, self._cells, memory)
+        self._memory = memory
+        self.cache = PrefixCache(self._slots, self._cells, memory, saved)
         self._fair = FairShare()
         self._waiting: list[Sequence] = []
+        self._leaders: dict[Sequence, Match] = {}  # of those that wait for somebody else's reading
         self._num_arrived = 0
+        self._last_variant: Variant = ()
         self.queue_version = 0  #: changes whenever somebody joins or leaves the queue
+        self.num_preempted = 0
         self._batch_tokens = batch_tokens
         self.max_tokens = min(context_tokens, kv_tokens)  #: the longest that one sequence can get
 
@@ -68,16 +84,21 @@ class Scheduler:
 
     @property
     def has_work(self) -> bool:
-        return bool(self._waiting or self._slots.sequences)
+        return any(not sequence.is_paused for sequence in (*self._waiting, *self._slots.sequences))
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether somebody's answer is being written."""
+        return any(sequence.is_running and not sequence.is_paused for sequence in self._slots.sequences)
 
     @property
     def is_full(self) -> bool:
         """Whether the queue takes nobody more."""
-        return len(self._waiting) >= MAX_WAITING
+        return self.num_waiting >= MAX_WAITING
 
     @property
     def num_waiting(self) -> int:
-        return len(self._waiting)
+        return sum(not sequence.is_idle_work for sequence in self._waiting)
 
     @property
     def num_running(self) -> int:
@@ -87,10 +108,19 @@ class Scheduler:
     def kv_used(self) -> int:
         return self._cells.num_used
 
+    @property
+    def kv_total(self) -> int:
+        return self._cells.num_cells
+
+    @property
+    def writers(self) -> list[Sequence]:
+        """Those that get a token in the next step if there is room, oldest first."""
+        return [each for each in self._slots.sequences if each.is_running and self._may_move(each)]
+
     def waiting_order(self) -> list[Sequence]:
         """Those who wait, in the order in which they would be admitted if nobody else came."""
         committed = self._committed()
-        remaining = list(self._waiting)
+        remaining = [sequence for sequence in self._waiting if not sequence.is_idle_work]
         order = []
         while remaining:
             following = min(remaining, key=lambda sequence: self._admission_key(sequence, committed))
@@ -112,22 +142,30 @@ class Scheduler:
 
     def remove(self, sequence: Sequence) -> None:
         """End a sequence, finished or cancelled. Its tokens stay resident as a prefix until the room is needed."""
-        if self._slots.release(sequence) is None:
+        if not self.cache.release(sequence):
             self._leave_queue(sequence)
         self._fair.leave(flow_of(sequence))
 
+    def settle(self, sequence: Sequence) -> None:
+        """The sampled tokens are appended: guesses that differ from them are taken back."""
+        sequence.draft = []
+        self.cache.settle(sequence)
+
     # --- a step ----------------------------------------------------------------------------------------------------
 
-    def schedule(self) -> list[Chunk]:
+    def schedule(self, max_tokens: int | None = None) -> list[Chunk]:
         """The chunks of the next step, writers first; empty only when nothing is left to do.
 
-        At most `batch_tokens` tokens, never more than the KV memory has cells for. Raises ContextTooLong when a
-        sequence is alone and there is no room for it; the caller must `remove` it.
+        Readers get no more than brings the step to `max_tokens`; it never has more than the batch or the KV memory has
+        room for. Raises ContextTooLong when a sequence is alone and there is no room for it; the caller must `remove`
+        it.
         """
         self._admit()
-        while self._slots.sequences:
+        budget = min(self._batch_tokens, max_tokens or self._batch_tokens)
+        while movable := [sequence for sequence in self._slots.sequences if self._may_move(sequence)]:
+            self._choose_variant(movable)
             chunks = self._plan_writers()
-            chunks += self._plan_readers(self._batch_tokens - len(chunks), len(chunks))
+            chunks += self._plan_readers(budget - len(chunks), sum(chunk.count for chunk in chunks))
             if chunks:
                 return chunks
             self._interrupt_youngest()
@@ -136,10 +174,13 @@ class Scheduler:
     def commit(self, chunks: list[Chunk]) -> None:
         """The model has computed these chunks: account for them."""
         for chunk in chunks:
+            sequence = chunk.sequence
             self._slots[chunk.slot].tokens += chunk.tokens
             self._cells.extend(chunk.slot, chunk.count)
-            chunk.sequence.num_computed_tokens += chunk.count
-            self._fair.charge(flow_of(chunk.sequence), chunk.count)
+            sequence.num_computed_tokens += chunk.count - chunk.num_drafted
+            self._fair.charge(flow_of(sequence), chunk.count - chunk.num_drafted)
+            if self._is_checkpoint(sequence):
+                self.cache.checkpoint(sequence)
 
     def shrink(self, chunks: list[Chunk]) -> None:
         """llama.cpp found no room for these chunks although the account had it: believe llama.cpp, and plan again."""
@@ -153,12 +194,14 @@ class Scheduler:
         sequences = self._slots.sequences
         if len(sequences) == 1:
             raise ContextTooLong(sequences[0].num_tokens, self._cells.num_cells)
-        self._preempt(sequences[-1])
+        self._preempt(_least_urgent(sequences))
 
     def _preempt(self, sequence: Sequence) -> None:
         """Its tokens become an idle prefix: whoever needs the cells drops it, and if nobody does, it goes on there."""
-        self._slots.release(sequence)
+        self.cache.release(sequence)
         sequence.num_computed_tokens = 0
+        sequence.draft = []
+        self.num_preempted += 1
         self._join_queue(sequence)
 
     def _join_queue(self, sequence: Sequence) -> None:
@@ -167,34 +210,91 @@ class Scheduler:
 
     def _leave_queue(self, sequence: Sequence) -> None:
         self._waiting.remove(sequence)
+        self._leaders.pop(sequence, None)
         self.queue_version += 1
+
+    def _may_move(self, sequence: Sequence) -> bool:
+        return not sequence.is_paused and (not sequence.is_idle_work or self._is_quiet)
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether only idle work is there."""
+        return all(each.is_idle_work or each.is_paused for each in (*self._waiting, *self._slots.sequences))
+
+    def _is_checkpoint(self, sequence: Sequence) -> bool:
+        return not self._memory.can_trim and sequence.num_computed_tokens == sequence.num_prompt_tokens - 1
 
     # --- admission -------------------------------------------------------------------------------------------------
 
     def _admit(self) -> None:
         """Give free slots to those who wait, as long as the memory can hold what was promised."""
-        while self._waiting and any(slot.is_idle for slot in self._slots):
-            committed = self._committed()
-            sequence = min(self._waiting, key=lambda sequence: self._admission_key(sequence, committed))
-            match = self._cache.find(sequence)
-            if not self._fits(sequence, match):
-                return
+        has_admitted = False
+        while self._waiting:
+            admission = self._next_admission()
+            if admission is None:
+                if self._make_way():
+                    continue
+                break
+            sequence, match = admission
             self._leave_queue(sequence)
-            self._cache.place(sequence, match)
+            self.cache.place(sequence, match)
+            has_admitted = True
+        if has_admitted and self._memory.shares_cells and self.num_running > 1:
+            self.cache.evict_idle()
+
+    def _make_way(self) -> bool:
+        """One idle or paused sequence gives its place to those who wait for one; False when none has to, or can."""
+        if not any(self._may_move(sequence) and sequence not in self._leaders for sequence in self._waiting):
+            return False
+        yielding = [each for each in self._slots.sequences if not self._may_move(each)]
+        if yielding:
+            self._preempt(_least_urgent(yielding))
+        return bool(yielding)
+
+    def _next_admission(self) -> tuple[Sequence, Match] | None:
+        """Who comes in next, and with what; nobody jumps a queue whose head does not fit yet."""
+        if not any(slot.is_idle for slot in self._slots):
+            return None
+        committed = self._committed()
+        candidates = [sequence for sequence in self._waiting if self._may_move(sequence)]
+        for sequence in sorted(candidates, key=lambda sequence: self._admission_key(sequence, committed)):
+            if self._is_still_led(sequence):
+                continue
+            match = self.cache.find(sequence)
+            if match.is_worth_waiting:
+                self._leaders[sequence] = match
+                continue
+            return (sequence, match) if self._fits(sequence, match) else None
+        return None
+
+    def _is_still_led(self, sequence: Sequence) -> bool:
+        """Whether its leader still reads what they have in common."""
+        match = self._leaders.get(sequence)
+        if match is None:
+            return False
+        leader = match.leader
+        is_led = leader is not None and leader.slot is not None and self._may_move(leader)
+        if is_led and leader is not None and leader.num_computed_tokens < match.leader_length:
+            return True
+        del self._leaders[sequence]
+        return False
 
     def _fits(self, sequence: Sequence, match: Match) -> bool:
         """Whether the whole prompt fits beside what the admitted ones still need, and one token more for each.
 
-        A sequence that finds nobody else admitted always fits: everything idle can be dropped for it.
+        A sequence that finds nobody else admitted always fits: everything idle can be dropped for it. So does one that
+        has a memory of its own.
         """
         admitted = self._slots.sequences
-        if not admitted:
+        if not admitted or not self._memory.shares_cells:
             return True
         held = self._cells.count(slot.id for slot in self._slots if not slot.is_idle)
-        if match.slot is not None and match.slot.is_idle:
-            held += match.length
+        shared = 0
+        if isinstance(match.source, Slot):
+            shared = match.length
+            held += match.length if match.source.is_idle else 0
         promised = sum(other.num_remaining + 1 for other in admitted)
-        return held + promised + sequence.num_tokens - match.length + 1 <= self._cells.num_cells
+        return held + promised + sequence.num_tokens - shared + 1 <= self._cells.num_cells
 
     def _committed(self) -> Counter[Flow]:
         """Weighted tokens that admitted sequences have been promised but not served yet, by flow."""
@@ -209,26 +309,53 @@ class Scheduler:
 
     # --- planning --------------------------------------------------------------------------------------------------
 
+    def _choose_variant(self, movable: list[Sequence]) -> None:
+        """One step computes with one set of adapters: the sets take turns."""
+        variants = list(dict.fromkeys(sequence.variant for sequence in movable))
+        if self._last_variant in variants and len(variants) > 1:
+            following = variants.index(self._last_variant) + 1
+            self._last_variant = variants[following % len(variants)]
+        elif self._last_variant not in variants:
+            self._last_variant = variants[0]
+
     def _plan_writers(self) -> list[Chunk]:
-        """One token for each that is writing, oldest first, preempting from the young end when cells run out."""
+        """One token for each that is writing, oldest first, preempting from the young end when cells run out; then its
+        guesses, as far as there is room."""
         chunks: list[Chunk] = []
-        for sequence in self._slots.sequences:
-            if not sequence.is_running or sequence.slot is None or len(chunks) == self._batch_tokens:
+        num_planned, drafts_left = 0, SPARE_OUTPUTS
+        for sequence in self.writers:
+            if sequence.variant != self._last_variant or sequence.slot is None or num_planned == self._batch_tokens:
                 continue
-            while self._room(len(chunks)) == 0 and self.num_running > 1 and sequence.slot is not None:
-                self._preempt(self._slots.sequences[-1])
-            if sequence.slot is not None and self._room(len(chunks)) > 0:
-                chunks.append(Chunk(sequence, sequence.slot, sequence.num_computed_tokens, 1))
+            while self._room(num_planned) == 0 and self.num_running > 1 and sequence.slot is not None:
+                self._preempt(_least_urgent(self._slots.sequences))
+            if sequence.slot is None or self._room(num_planned) == 0:
+                continue
+            start = sequence.num_computed_tokens
+            room = min(
+                drafts_left,
+                self._batch_tokens - num_planned - 1,
+                self._cells.num_free - num_planned - 1,
+                self.max_tokens - sequence.num_tokens,
+            )
+            draft = sequence.draft[: max(0, room)]
+            chunks.append(Chunk(sequence, sequence.slot, start, [sequence.tokens[start], *draft], 1 + len(draft)))
+            drafts_left -= len(draft)
+            num_planned += 1 + len(draft)
         return chunks
 
     def _plan_readers(self, budget: int, num_planned: int) -> list[Chunk]:
         """Share the rest of the budget among the sequences that are still reading, in quanta, fairly by flow."""
-        readers = [sequence for sequence in self._slots.sequences if not sequence.is_running]
+        readers = [
+            each
+            for each in self._slots.sequences
+            if not each.is_running and each.variant == self._last_variant and self._may_move(each)
+        ]
         counts: Counter[Sequence] = Counter()
         shares = {flow_of(sequence): self._fair.served(flow_of(sequence)) for sequence in readers}
-        while budget > 0 and (hungry := [reader for reader in readers if counts[reader] < reader.num_remaining]):
+        budget = min(budget, self._batch_tokens - num_planned)
+        while budget > 0 and (hungry := [each for each in readers if counts[each] < self._reading_left(each)]):
             sequence = min(hungry, key=lambda sequence: (shares[flow_of(sequence)], sequence.arrival))
-            wanted = min(PREFILL_QUANTUM, budget, sequence.num_remaining - counts[sequence])
+            wanted = min(PREFILL_QUANTUM, budget, self._reading_left(sequence) - counts[sequence])
             count = min(wanted, self._room(num_planned, at_least=wanted))
             if count <= 0:
                 break
@@ -236,14 +363,30 @@ class Scheduler:
             shares[flow_of(sequence)] += count * WEIGHTS[sequence.priority]
             budget -= count
             num_planned += count
-        return [
-            Chunk(sequence, sequence.slot, sequence.num_computed_tokens, count)
-            for sequence, count in counts.items()
-            if count and sequence.slot is not None
-        ]
+        return [_reading_chunk(sequence, count) for sequence, count in counts.items() if count]
+
+    def _reading_left(self, sequence: Sequence) -> int:
+        """Tokens that one step may read: where a checkpoint is due, it ends there."""
+        if self._memory.can_trim:
+            return sequence.num_remaining
+        to_checkpoint = sequence.num_prompt_tokens - 1 - sequence.num_computed_tokens
+        return to_checkpoint if to_checkpoint > 0 else sequence.num_remaining
 
     def _room(self, num_planned: int, *, at_least: int = 1) -> int:
         """Free cells behind those already planned for; drops idle prefixes to reach `at_least`, as far as that goes."""
-        while self._cells.num_free - num_planned < at_least and self._cache.drop_oldest():
+        while self._cells.num_free - num_planned < at_least and self.cache.evict_oldest():
             pass
         return self._cells.num_free - num_planned
+
+
+def _least_urgent(sequences: list[Sequence]) -> Sequence:
+    """Whom to interrupt: the youngest of those that nobody waits for, of the paused ones, of all."""
+    return max(sequences, key=lambda sequence: (sequence.is_idle_work, sequence.is_paused, sequence.arrival))
+
+
+def _reading_chunk(sequence: Sequence, count: int) -> Chunk:
+    assert sequence.slot is not None  # noqa: S101 - readers are admitted
+    start = sequence.num_computed_tokens
+    is_last = start + count == sequence.num_tokens
+    has_output = is_last and not sequence.reads_only
+    return Chunk(sequence, sequence.slot, start, sequence.tokens[start : start + count], int(has_output))

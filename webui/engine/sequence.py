@@ -1,15 +1,17 @@
 """A sequence: the tokens of one request and how many of them the model has seen.
 
 There is no prefill phase and no decode phase. `num_remaining` is the one number that drives everything: more than one
-means that the prompt is still being read, one means that the next token can be sampled after the next step. It does
-not know where its tokens come from or what they mean.
+means that the prompt is still being read, one means that the next token can be sampled after the next step. Guesses of
+what comes next (`draft`) ride along in the same step. It does not know where its tokens come from or what they mean.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from webui.types import Priority
+from webui.types import LoraAdapter, Priority
+
+Variant = tuple[LoraAdapter, ...]  #: sequences of different variants never share a step or a prefix
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +22,14 @@ class Sequence:
     tokens: list[int]  #: the prompt, and behind it what was generated
     owner: str = ""
     priority: Priority = Priority.INTERACTIVE
+    conversation: str = ""
+    variant: Variant = ()
+    is_side_job: bool = False  #: its state is dropped at its end
+    reads_only: bool = False  #: nothing is generated: it ends when its tokens are computed
+    is_paused: bool = False
+    draft: list[int] = field(
+        default_factory=list
+    )  #: guessed tokens behind the last one, to be checked by the next step
     arrival: int = 0  #: order of arrival, given by the scheduler; the oldest is never preempted by a younger one
     slot: int | None = None  #: the KV slot it holds while admitted
     num_computed_tokens: int = 0
@@ -35,7 +45,7 @@ class Sequence:
 
     @property
     def num_remaining(self) -> int:
-        """Tokens that must be computed before the next one can be sampled; at least 1 while the sequence lives."""
+        """Tokens that must be computed before the next one can be sampled; 0 when one that only reads is done."""
         return len(self.tokens) - self.num_computed_tokens
 
     @property
@@ -46,3 +56,14 @@ class Sequence:
     def is_running(self) -> bool:
         """Needs one token a step. Otherwise it is reading its prompt (or reading it again after a preemption)."""
         return self.num_remaining == 1 and self.num_completion_tokens > 0
+
+    @property
+    def is_idle_work(self) -> bool:
+        """Nobody waits for it: it runs only while nothing else does."""
+        return self.priority is Priority.IDLE
+
+    def forget(self, keep: int, discard: int) -> None:
+        """Drop `discard` tokens behind the first `keep`, all of them computed."""
+        self.num_prompt_tokens -= max(0, min(discard, self.num_prompt_tokens - keep))
+        self.num_computed_tokens -= discard
+        del self.tokens[keep : keep + discard]

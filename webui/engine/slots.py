@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from webui.engine.sequence import Sequence
+from webui.engine.sequence import Sequence, Variant
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +19,10 @@ class Slot:
     id: int
     tokens: list[int] = field(default_factory=list)  #: computed and resident, in order of position
     owner: str = ""  #: whose tokens these are
+    conversation: str = ""
+    variant: Variant = ()
+    is_side_job: bool = False  #: nobody will come back to these tokens
+    is_stored: bool = False  #: this very state lies on disk
     sequence: Sequence | None = None  #: who holds it now
     last_used: int = 0  #: turn of the table's counter when it was last released
 
@@ -38,6 +42,9 @@ class SlotTable:
     def __iter__(self) -> Iterator[Slot]:
         return iter(self._slots)
 
+    def __len__(self) -> int:
+        return len(self._slots)
+
     def __getitem__(self, slot_id: int) -> Slot:
         return self._slots[slot_id]
 
@@ -54,7 +61,9 @@ class SlotTable:
         return sorted(held, key=lambda sequence: sequence.arrival)
 
     def acquire(self, slot: Slot, sequence: Sequence) -> None:
-        slot.sequence, slot.owner, sequence.slot = sequence, sequence.owner, slot.id
+        slot.sequence, sequence.slot = sequence, slot.id
+        slot.owner, slot.conversation, slot.variant = sequence.owner, sequence.conversation, sequence.variant
+        slot.is_side_job, slot.is_stored = sequence.is_side_job, False
 
     def release(self, sequence: Sequence) -> Slot | None:
         """Take the slot back from `sequence`; None when it held none."""

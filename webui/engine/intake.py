@@ -1,0 +1,88 @@
+"""The intake: from a request's messages to the tokens that the model reads.
+
+Renders the chat template, tokenizes, and applies the context policy of the request. It does not know when or whether
+the tokens are computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webui.engine.chat_format import ChatFormat, Prompt
+from webui.engine.context_policy import RESERVED_SHARE, drop_oldest
+from webui.engine.radix_tree import common_prefix
+from webui.engine.reasoning import ThinkMarks
+from webui.engine.runner import Vocabulary
+from webui.errors import ContextTooLong, InvalidRequest
+from webui.types import GenerationRequest, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is to be read for a request."""
+
+    tokens: list[int]
+    opened: ThinkMarks | None  #: thinking that the prompt has opened already
+    num_dropped: int = 0  #: messages that were left out because the context is full
+
+
+class Intake:
+    """Prepares requests for one model."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._format = ChatFormat(
+            vocabulary.chat_template,
+            bos=vocabulary.bos_text,
+            eos=vocabulary.eos_text,
+            control_texts=vocabulary.control_texts,
+        )
+
+    @property
+    def has_template(self) -> bool:
+        """False: the model carries none (or a broken one), and ChatML stands in."""
+        return self._format.has_template
+
+    def prepare(self, request: GenerationRequest, max_tokens: int) -> Reading:
+        """The prompt of an answer, with `max_tokens` of context. Raises InvalidRequest, TemplateFailed, ContextTooLong
+        (not for every prompt that is too long: the scheduler has the last word)."""
+        if not request.messages:
+            raise InvalidRequest("There is no message to answer.")
+        messages = request.messages
+        if request.overflow == "drop_oldest":
+            messages = self._drop_oldest(request, max_tokens)
+        prompt = self._format.render(messages, request.continuation)
+        return Reading(self._tokenize(prompt, max_tokens), prompt.opened, len(request.messages) - len(messages))
+
+    def prepare_draft(self, request: GenerationRequest, max_tokens: int) -> Reading:
+        """The beginning of the prompt that stays the same however the last message goes on. Raises as `prepare`."""
+        if not request.messages or request.messages[-1].role != "user":
+            raise InvalidRequest("There is no draft to read.")
+        messages = request.messages
+        if request.overflow == "drop_oldest":
+            messages = self._drop_oldest(request, max_tokens)
+        return Reading(self._tokenize(self._format.render_draft(messages), max_tokens), None)
+
+    def count_system_tokens(self, request: GenerationRequest, tokens: list[int]) -> int:
+        """How many of the prompt's first tokens are the system prompt (and the template's own beginning)."""
+        system = tuple(message for message in request.messages if message.role == "system")
+        other = self._format.render((*system, Message(role="user", content="?")))
+        return common_prefix(tokens, self._vocabulary.tokenize(other.pieces))
+
+    def _drop_oldest(self, request: GenerationRequest, max_tokens: int) -> tuple[Message, ...]:
+        reserved = max_tokens // RESERVED_SHARE
+        if request.sampling.max_tokens is not None:
+            reserved = min(reserved, request.sampling.max_tokens)
+
+        def fits(messages: tuple[Message, ...]) -> bool:
+            prompt = self._format.render(messages, request.continuation)
+            if len(prompt.pieces) > max_tokens:
+                return False
+            return len(self._vocabulary.tokenize(prompt.pieces)) <= max_tokens - reserved
+
+        return request.messages if fits(request.messages) else drop_oldest(request.messages, fits, max_tokens)
+
+    def _tokenize(self, prompt: Prompt, max_tokens: int) -> list[int]:
+        if len(prompt.pieces) > max_tokens:  # tokenizing that many would keep everybody waiting
+            raise ContextTooLong(len(prompt.pieces), max_tokens)
+        return self._vocabulary.tokenize(prompt.pieces)

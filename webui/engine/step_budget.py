@@ -1,0 +1,37 @@
+"""The step budget: how many prompt tokens the next step may read, so that nobody waits long for its end.
+
+A step cannot be interrupted: while it reads a prompt, the streams of everybody else stand still, and a Stop is not
+heard. So its length is bounded in seconds, and the tokens that fit are learned from how long reading took. It does not
+know the clock; it is told durations.
+"""
+
+from __future__ import annotations
+
+SECONDS_BESIDE_STREAMS = 0.25  #: a reading step while somebody's answer streams
+SECONDS_ALONE = 1.0  #: while nobody's does: a Stop is still heard in good time
+LEAST_TOKENS = 32  #: shorter chunks waste the arithmetic that reading in chunks saves
+_FIRST_TOKENS = 128  #: before anything was measured
+_WEIGHT = 0.3  #: of the newest step in the estimate
+
+
+class StepBudget:
+    """Learns seconds per prompt token; `most_tokens` is what the engine's batch holds."""
+
+    def __init__(self, most_tokens: int) -> None:
+        self._most_tokens = most_tokens
+        self._seconds_per_token: float | None = None
+
+    def tokens(self, *, has_streams: bool) -> int:
+        """How many tokens the next step may take."""
+        if self._seconds_per_token is None:
+            return min(_FIRST_TOKENS, self._most_tokens)
+        seconds = SECONDS_BESIDE_STREAMS if has_streams else SECONDS_ALONE
+        return max(min(LEAST_TOKENS, self._most_tokens), min(self._most_tokens, int(seconds / self._seconds_per_token)))
+
+    def observe(self, num_tokens: int, seconds: float) -> None:
+        """A step computed `num_tokens` in so many seconds. Short steps say nothing about reading."""
+        if num_tokens < min(LEAST_TOKENS, self._most_tokens):
+            return
+        measured = seconds / num_tokens
+        known = measured if self._seconds_per_token is None else self._seconds_per_token
+        self._seconds_per_token = known + _WEIGHT * (measured - known)
