@@ -8,89 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engine.fake_runner import FakeRunner, next_letter
-from webui.engine.parking import Parking
-from webui.engine.saved_states import SavedStates
-from webui.engine.scheduler import MAX_WAITING, PREFILL_QUANTUM, Chunk, Scheduler
+from tests.engine.house import House, alone, counts_of
+from webui.engine.scheduler import MAX_WAITING, PREFILL_QUANTUM
 from webui.engine.sequence import Sequence
 from webui.errors import ContextTooLong
-from webui.types import EngineOptions, KvLayout, Priority, SamplingParams
-
-
-class House:
-    """A scheduler, a fake model and the sequences in them; each step also checks what must always hold."""
-
-    def __init__(
-        self,
-        *,
-        slots: int = 2,
-        kv: int = 200,
-        context: int = 200,
-        batch: int = 64,
-        can_trim: bool = True,
-        parked_bytes: int = 0,
-        layout: KvLayout = "shared",
-    ) -> None:
-        options = EngineOptions(
-            context_tokens=context, kv_tokens=kv, num_slots=slots, batch_tokens=batch, kv_layout=layout
-        )
-        self.runner = FakeRunner(options, can_trim=can_trim)
-        self.sampler = self.runner.create_sampler(SamplingParams())
-        self.scheduler = Scheduler(
-            num_slots=slots,
-            kv_tokens=kv,
-            context_tokens=context,
-            batch_tokens=batch,
-            memory=self.runner,
-            saved=SavedStates(Parking(parked_bytes), None),
-        )
-        self.kv = kv
-        self.wanted: dict[Sequence, int] = {}
-        self.ended: list[Sequence] = []
-
-    def ask(
-        self, prompt: list[int], *, owner: str = "", priority: Priority = Priority.INTERACTIVE, answer: int = 3
-    ) -> Sequence:
-        sequence = Sequence(len(self.wanted), list(prompt), owner, priority)
-        self.scheduler.add(sequence)
-        self.wanted[sequence] = answer
-        return sequence
-
-    def step(self) -> list[Chunk]:
-        chunks = self.scheduler.schedule()
-        self.runner.compute(chunks, threads=1)
-        finished = list(enumerate(chunk.sequence for chunk in chunks if chunk.num_outputs))
-        self.scheduler.commit(chunks)
-        assert self.scheduler.kv_used <= self.kv
-        for index, sequence in finished:
-            sequence.tokens.append(self.runner.sample(index, self.sampler).token)
-            is_done = sequence.num_completion_tokens >= self.wanted[sequence]
-            if is_done or sequence.num_tokens >= self.scheduler.max_tokens:
-                self.end(sequence)
-        return chunks
-
-    def end(self, sequence: Sequence) -> None:
-        self.scheduler.remove(sequence)
-        self.ended.append(sequence)
-
-    def run(self, max_steps: int = 10_000) -> None:
-        while self.scheduler.has_work:
-            self.step()
-            max_steps -= 1
-            assert max_steps, "somebody waits for ever"
-
-
-def alone(prompt: list[int], length: int) -> list[int]:
-    """What the fake model says when it has the machine to itself."""
-    tokens = list(prompt)
-    for _ in range(length):
-        tokens.append(next_letter(tokens))
-    return tokens
-
-
-def counts_of(chunks: list[Chunk]) -> dict[Sequence, int]:
-    return {chunk.sequence: chunk.count for chunk in chunks}
-
+from webui.types import EngineOptions, Priority
 
 # --- a step ----------------------------------------------------------------------------------------------------------
 
