@@ -5,6 +5,7 @@
     │   ├── EmptyMessage
     │   ├── MessageTooLarge
     │   ├── ContextTooLong            prompt and context, both numbers
+    │   │   └── InputTooLong          a text to embed or rank, both numbers
     │   ├── TemplateFailed            the model's chat template refused the messages
     │   ├── InvalidFolder             cannot be read for models
     │   └── UnknownModel
@@ -19,6 +20,7 @@
     │   └── LoadFailed                llama.cpp's reason
     ├── EngineError
     │   ├── NoModel                   nothing is loaded and nothing can be chosen
+    │   │   └── NoModelOfKind         no embedding (or rerank) model is there
     │   ├── EngineDied                crashed or was killed
     │   ├── EngineStopped             unloaded or swapped while the request ran
     │   └── EngineBusy                the queue is full; retry_after seconds
@@ -125,6 +127,21 @@ class ContextTooLong(InvalidRequest):
             "Shorten the message, start a new chat, or load the model with a larger context.",
             prompt_tokens=prompt_tokens,
             context_tokens=context_tokens,
+        )
+
+
+class InputTooLong(ContextTooLong):
+    code = "input_too_long"
+
+    def __init__(self, prompt_tokens: int, context_tokens: int, number: int = 1) -> None:
+        """`number`: which of the request's inputs it is, from 1."""
+        InvalidRequest.__init__(
+            self,
+            f"Input {number} is {prompt_tokens:,} tokens long, and the model reads at most {context_tokens:,} at once. "
+            "Split it into shorter pieces.",
+            prompt_tokens=prompt_tokens,
+            context_tokens=context_tokens,
+            number=number,
         )
 
 
@@ -239,6 +256,19 @@ class NoModel(EngineError):
     def __init__(self) -> None:
         super().__init__("No model is loaded. Open Models and load one.")
         self.details = {}
+
+
+class NoModelOfKind(NoModel):
+    code = "no_model_of_kind"
+
+    def __init__(self, kind: str) -> None:
+        """`kind`: "embedding" or "rerank"."""
+        article = "an" if kind[0] in "aeiou" else "a"
+        GlasshouseError.__init__(
+            self,
+            f"There is no {kind} model here. Put the GGUF file of {article} {kind} model into the models folder.",
+            kind=kind,
+        )
 
 
 class EngineDied(EngineError):

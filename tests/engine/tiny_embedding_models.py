@@ -12,9 +12,11 @@ import numpy as np
 
 LAYERS, WIDTH, HEADS, WIDE = 2, 32, 4, 64
 BERT_CONTEXT = 128
-DECODER_CONTEXT = 256
+DECODER_CONTEXT = 1024
 WORDS = ("red", "green", "blue", "a", "the", "fox", "jumps", "over", "lazy", "dog", "sea", "is", "one", "two", "three")
 PAD, UNKNOWN, CLS, SEP = range(4)
+END = 256  #: the decoder's end of text
+RERANK_TEMPLATE = "Q: {query}<|endoftext|>D: {document}<|endoftext|>"
 
 
 def write_bert(path: Path, *, pooling: gguf.PoolingType = gguf.PoolingType.MEAN, seed: int = 1) -> Path:
@@ -44,7 +46,8 @@ def write_bert(path: Path, *, pooling: gguf.PoolingType = gguf.PoolingType.MEAN,
 
 
 def write_decoder(path: Path, *, pooling: gguf.PoolingType | None = gguf.PoolingType.LAST, seed: int = 2) -> Path:
-    """A decoder as Qwen3-Embedding is: causal, the vector of the last token. Pooling None: a chat model."""
+    """A decoder as Qwen3-Embedding is: causal, the vector of the last token. Pooling RANK: as Qwen3-Reranker, with the
+    odds of yes and no, and a template for the pair. Pooling None: a chat model."""
     random = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, "qwen3")
     _describe(writer, DECODER_CONTEXT)
@@ -65,6 +68,10 @@ def write_decoder(path: Path, *, pooling: gguf.PoolingType | None = gguf.Pooling
         for name, size in (("attn_norm", WIDTH), ("ffn_norm", WIDTH), ("attn_q_norm", 8), ("attn_k_norm", 8)):
             writer.add_tensor(f"blk.{layer}.{name}.weight", np.ones(size, dtype=np.float32))
     writer.add_tensor("output_norm.weight", np.ones(WIDTH, dtype=np.float32))
+    if pooling is gguf.PoolingType.RANK:
+        writer.add_classifier_output_labels(["yes", "no"])
+        writer.add_chat_template([{"name": "rerank", "template": RERANK_TEMPLATE}])
+        _add(writer, random, "cls.output.weight", 2, WIDTH)
     return _finish(writer, path)
 
 
@@ -104,7 +111,7 @@ def _add_byte_vocabulary(writer: gguf.GGUFWriter) -> list[str]:
     writer.add_token_list([*spelled, "<|endoftext|>"])
     writer.add_token_types([gguf.TokenType.NORMAL] * 256 + [gguf.TokenType.CONTROL])
     writer.add_token_merges(["a b"])
-    writer.add_eos_token_id(256)
+    writer.add_eos_token_id(END)
     writer.add_add_bos_token(False)
     writer.add_add_eos_token(True)
     return [*spelled, "<|endoftext|>"]

@@ -228,7 +228,16 @@ class LlamaLog:
         sys.stderr.write(line)
 
 
-def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner | LlamaEmbeddingRunner:
+def load_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner:
+    """Load a chat model. Raises as `load_any_model`, and LoadFailed for a model that does not write."""
+    runner = load_any_model(load, on_progress)
+    if isinstance(runner, LlamaRunner):
+        return runner
+    name = load.model_name or Path(load.model_path).stem
+    raise LoadFailed(name, f"its kind is “{runner.info.kind}”, and it does not write.")
+
+
+def load_any_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRunner | LlamaEmbeddingRunner:
     """Load the GGUF and make its context, of the kind that the model was made for.
 
     Raises OutOfMemory, LoadFailed or UnsupportedModel, with reasons in words.
