@@ -6,8 +6,11 @@
     │   ├── MessageTooLarge
     │   ├── ContextTooLong            prompt and context, both numbers
     │   │   └── InputTooLong          a text to embed or rank, both numbers
+    │   ├── ContextTooLarge           more context than the model was trained for, both numbers
     │   ├── TemplateFailed            the model's chat template refused the messages
     │   ├── InvalidFolder             cannot be read for models
+    │   ├── UnknownAdapter            no LoRA of that name
+    │   ├── UnusableAdapter           a LoRA that does not go with the model: both names, and why
     │   └── UnknownModel
     ├── ModelFileError                a file that is not a usable model
     │   ├── NotGguf
@@ -16,6 +19,7 @@
     │   └── CannotDelete              not Glasshouse's file, or the system refuses
     ├── ModelLoadError
     │   ├── ModelTooBig               refused before loading: needed and free, both numbers
+    │   ├── LoadOvertaken             another choice was made while it loaded
     │   ├── OutOfMemory               tried, and the machine had too little
     │   └── LoadFailed                llama.cpp's reason
     ├── EngineError
@@ -145,6 +149,19 @@ class InputTooLong(ContextTooLong):
         )
 
 
+class ContextTooLarge(InvalidRequest):
+    code = "context_too_large"
+
+    def __init__(self, name: str, asked_tokens: int, trained_tokens: int) -> None:
+        super().__init__(
+            f"{name} was trained for {trained_tokens:,} tokens of context, and {asked_tokens:,} were asked for. Ask "
+            f"for at most {trained_tokens:,}, or for none to let Glasshouse choose.",
+            name=name,
+            asked_tokens=asked_tokens,
+            trained_tokens=trained_tokens,
+        )
+
+
 class TemplateFailed(InvalidRequest):
     code = "template_failed"
 
@@ -157,6 +174,22 @@ class InvalidFolder(InvalidRequest):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"“{path}” cannot be used: {reason}", path=path, reason=reason)
+
+
+class UnknownAdapter(InvalidRequest):
+    code = "unknown_adapter"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no adapter “{name}” here. GET /lora-adapters lists what is in the models folder.", name=name
+        )
+
+
+class UnusableAdapter(InvalidRequest):
+    code = "unusable_adapter"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The adapter “{name}” cannot be used with this model: {reason}.", name=name, reason=reason)
 
 
 class UnknownModel(InvalidRequest):
@@ -241,6 +274,13 @@ class LoadFailed(ModelLoadError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} could not be loaded: {reason}", name=name, reason=reason)
+
+
+class LoadOvertaken(ModelLoadError):
+    code = "load_overtaken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was not loaded: another choice was made meanwhile.", name=name)
 
 
 # --- the engine ----------------------------------------------------------------------------------------------------

@@ -18,10 +18,12 @@ EngineState = Literal["stopped", "starting", "ready", "stopping", "failed"]
 MessageState = Literal["streaming", "complete", "stopped", "failed"]
 ModelSource = Literal["local", "folder", "starter"]
 ModelKind = Literal["chat", "embedding", "rerank"]
+FileKind = Literal["chat", "embedding", "rerank", "adapter"]
 KvLayout = Literal["separate", "shared"]
 KvType = Literal["f16", "q8_0", "q4_0"]
 FlashAttention = Literal["auto", "on", "off"]
 OverflowPolicy = Literal["error", "drop_oldest", "shift"]
+GrammarKind = Literal["json_schema", "json_object", "regex", "gbnf", "choice"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,11 +50,22 @@ class Message(Value, frozen=True):
     content: str
 
 
+class Grammar(Value, frozen=True):
+    """The form that an answer must have. `source` is a JSON schema, a regular expression, a grammar in llama.cpp's
+    notation, or (choice) a JSON list of the texts to choose from; `json_object` needs none."""
+
+    kind: GrammarKind
+    source: str = ""
+
+
 class SamplingParams(Value, frozen=True):
     """How the next token is chosen. The defaults suit chat; `temperature=0` is greedy.
 
     `top_k=0`, `top_p=1`, `min_p=0` and `repeat_penalty=1` each switch their sampler off. `max_tokens=None` means "as
     far as the context reaches". `stop` strings end the answer and are not part of it.
+
+    Penalties and DRY see the generated tokens only. `mirostat` (1 or 2) takes the place of the samplers that cut off
+    (top_k, top_p, min_p, typical, top-n-sigma, XTC).
     """
 
     temperature: float = 0.7
@@ -65,6 +78,25 @@ class SamplingParams(Value, frozen=True):
     seed: int | None = None
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
+    repeat_last_n: int = -1  #: how many of the last tokens the penalties see; -1: the whole answer
+    typical_p: float = 1.0  #: locally typical sampling; 1 is off
+    top_n_sigma: float = 0.0  #: keep logits within so many standard deviations of the best; 0 is off
+    dry_multiplier: float = 0.0  #: against repeating whole sequences; 0 is off
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2  #: sequences up to this many tokens may repeat
+    dry_penalty_last_n: int = -1  #: -1: the whole answer
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    xtc_probability: float = 0.0  #: how often the most probable tokens are left out; 0 is off
+    xtc_threshold: float = 0.1  #: all tokens above it but the least probable of them
+    mirostat: Literal[0, 1, 2] = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    dynatemp_range: float = 0.0  #: temperature moves by so much with the entropy; 0 is off
+    dynatemp_exponent: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()  #: token ids, and what is added to their logits
+    ignore_eos: bool = False  #: the model may not end its answer: it ends at max_tokens or a stop string
+    logprobs: int | None = None  #: tell each token's log-probability, and those of so many alternatives
+    grammar: Grammar | None = None
 
 
 class LoraAdapter(Value, frozen=True):
@@ -72,6 +104,7 @@ class LoraAdapter(Value, frozen=True):
 
     path: str
     scale: float = 1.0
+    version: str = ""  #: another one when the file was replaced: what it made of a prompt must not be used again
 
 
 class GenerationRequest(Value, frozen=True):
@@ -261,7 +294,7 @@ class ModelFile(Value, frozen=True):
     quantization: str = ""
     context_train: int = 0
     is_chat: bool = True
-    kind: ModelKind | None = "chat"  #: what it is made for; None: something that this engine does not run
+    kind: FileKind | None = "chat"  #: what it is made for; None: something that this engine does not run
     problem: str | None = None
 
     @property

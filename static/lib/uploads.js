@@ -35,16 +35,29 @@ let wake = null;
 
 // --- what the page calls ------------------------------------------------------------------------------------------
 
-/** @param {Iterable<File>} files */
-export function addFiles(files) {
+/** What is no model is refused at once, not when it is its turn. @param {Iterable<File>} files */
+export async function addFiles(files) {
   for (const file of files) {
+    const problem = await findProblem(file);
     const known = uploads.find((item) => item.name === file.name && item.size === file.size && !isOver(item));
     if (known?.file) continue; // dropped twice
-    if (file.size === 0) refuse(file.name, `“${file.name}” is empty. Get the file again.`);
+    if (problem) refuse(file.name, problem);
     else if (known) resumeWith(known, file);
     else uploads.push(newUpload(file.name, file.size, file));
+    run();
   }
-  run();
+}
+
+/** Why a file cannot be a model, from its name and first bytes; the server looks closer. @param {File} file */
+async function findProblem(file) {
+  if (file.size === 0) return `“${file.name}” is empty. Get the file again.`;
+  if (!/\.gguf$/i.test(file.name)) return `“${file.name}” is not a model file: their names end in .gguf.`;
+  try {
+    const magic = await file.slice(0, 4).text();
+    return magic === "GGUF" ? "" : `“${file.name}” is not a GGUF model file.`;
+  } catch {
+    return `“${file.name}” cannot be read. Was it moved or changed? Choose it again.`;
+  }
 }
 
 /** Opens the browser's file picker; several files may be chosen. Only a press of the person may do this. */

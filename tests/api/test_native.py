@@ -45,6 +45,17 @@ async def test_a_wrong_name_leaves_everything_as_it_was(client: httpx.AsyncClien
     assert (await client.get("/status")).json()["state"] == "ready"
 
 
+async def test_more_context_than_the_model_was_trained_for_is_refused_with_both_numbers(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.post("/load_model", json={"model": STARTER, "ctx": 100_000})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, "context_too_large")
+    assert (error["details"]["asked_tokens"], error["details"]["trained_tokens"]) == (100_000, 8192)
+    assert (await client.post("/load_model", json={"model": STARTER, "ctx": 2_000_000_000})).status_code == 400
+    assert (await client.get("/status")).json()["state"] == "stopped"
+
+
 async def test_the_description_is_whole(app: FastAPI, client: httpx.AsyncClient) -> None:
     """Every reference leads somewhere, every operation says what it does under a name of its own."""
     spec = (await client.get("/openapi.json")).json()

@@ -12,9 +12,11 @@ from webui.config import Settings
 from webui.core.model_manager import ModelManager
 from webui.core.planning import Footprint, Target
 from webui.errors import (
+    ContextTooLarge,
     EngineDied,
     EngineStopped,
     LoadFailed,
+    LoadOvertaken,
     ModelLoadError,
     ModelTooBig,
     NoModel,
@@ -130,6 +132,30 @@ async def test_loading_what_is_loaded_does_nothing_but_other_options_do(
     assert engines.started == ["small"]
     await models.load("small", ctx=512)
     assert engines.started == ["small", "small"]
+
+
+async def test_more_context_than_the_model_was_trained_for_is_refused_and_not_remembered(
+    models: ModelManager, preferences: Preferences
+) -> None:
+    await models.load("small")
+    with pytest.raises(ContextTooLarge, match=r"trained for 2,048 tokens of context, and 100,000 were asked for"):
+        await models.load("large", ctx=100_000)
+    assert models.status.state == "ready"
+    assert preferences.get().ctx is None
+    await models.load("large", ctx=2048)
+    assert (preferences.get().ctx, models.status.note) == (2048, None)
+
+
+async def test_a_context_in_the_settings_that_is_too_large_for_this_model_is_lowered_and_told(
+    models: ModelManager, preferences: Preferences
+) -> None:
+    await preferences.set(ctx=100_000)  # chosen for another model, say
+    await models.ensure_loaded("small")
+    assert models.status.note == (
+        "2,048 tokens of context instead of the 100,000 in the settings: it was trained for 2,048"
+    )
+    await models.unload()
+    assert models.status.note is None
 
 
 async def test_a_name_that_is_no_model_changes_nothing(models: ModelManager) -> None:
@@ -275,7 +301,7 @@ async def test_a_choice_during_a_load_takes_over_and_chats_that_waited_go_on_wit
     asking = asyncio.create_task(ask(models))
     await asyncio.sleep(0)
     second = asyncio.create_task(models.load("small"))
-    with pytest.raises(LoadFailed, match="another choice"):
+    with pytest.raises(LoadOvertaken, match="another choice"):
         await first
     engines.may_load.set()
     assert (await second).model == model_file("small")
@@ -292,7 +318,7 @@ async def test_unloading_in_the_middle_of_a_load_ends_it(models: ModelManager, e
     await models.unload()
     assert models.status == ModelStatus()
     assert not engines.newest.is_running
-    with pytest.raises(LoadFailed):
+    with pytest.raises(LoadOvertaken):
         await loading
     with pytest.raises(EngineStopped):
         await asking
@@ -349,7 +375,7 @@ async def test_a_choice_while_the_old_engine_is_still_stopping_waits_until_it_is
     first = asyncio.create_task(models.load("large"))
     await until(lambda: models.status.state == "stopping")
     second = asyncio.create_task(models.load("starter"))
-    with pytest.raises(LoadFailed):
+    with pytest.raises(LoadOvertaken):
         await first
     for _ in range(20):
         await asyncio.sleep(0)

@@ -109,13 +109,34 @@ def leftovers(server: RunningServer) -> list[str]:
 
 
 def write_bad_files(folder: Path, model_file: Path) -> tuple[Path, Path, Path]:
-    """Not a GGUF at all, one that was cut off, and nothing."""
+    """Not a GGUF behind its name, one that was cut off, and nothing."""
     notes, cut, empty = folder / "notes.gguf", folder / "cut-7B.gguf", folder / "empty.gguf"
     notes.write_text("dear diary, " * 1000)
     with model_file.open("rb") as model:
         cut.write_bytes(model.read(5_000_000))
     empty.touch()
     return notes, cut, empty
+
+
+async def test_what_is_no_model_is_refused_at_once_and_not_behind_a_long_import(
+    page: Page, model_file: Path, tmp_path: Path
+) -> None:
+    photo, notes = tmp_path / "photo.jpg", tmp_path / "notes.gguf"
+    photo.write_bytes(b"\xff\xd8\xff\xe0")
+    notes.write_text("dear diary")
+    await open_models(page)
+    await slow_down(page)
+    await pick(page, model_file, photo, notes)
+    await expect(import_card(page, "photo.jpg").get_by_role("alert")).to_have_text(
+        "“photo.jpg” is not a model file: their names end in .gguf."
+    )
+    await expect(import_card(page, "notes.gguf").get_by_role("alert")).to_have_text(
+        "“notes.gguf” is not a GGUF model file."
+    )
+    long = import_card(page)
+    await expect(long.get_by_role("progressbar")).to_be_visible()  # still on its way
+    await long.get_by_role("button", name="Cancel import").click()
+    await expect(long).to_have_count(0)
 
 
 async def test_several_files_go_one_after_the_other_and_bad_ones_say_why(

@@ -60,6 +60,15 @@ def test_a_model_without_a_usable_template_says_what_stands_in(has_template: boo
     assert ("ChatML stands in" in words) is said
 
 
+def test_a_context_that_could_not_be_had_is_told_where_the_model_runs() -> None:
+    info = EngineInfo(
+        description="", num_parameters=1, context_train=8192, options=make_plan().options, device="CPU",
+        has_chat_template=True,
+    )  # fmt: skip
+    words = view_status(ModelStatus(state="ready", model=MODEL, info=info, note="8,192 instead of 100,000"))["text"]
+    assert words == "Running on CPU · 8,192 instead of 100,000"
+
+
 def test_it_is_said_why_the_processor_does_all_the_work() -> None:
     assert device_words(Memory(ram_total=1, ram_free=1), has_gpu_backend=True) == "CPU only · no NVIDIA GPU found"
     assert "built without GPU support" in device_words(MEMORY, has_gpu_backend=False)

@@ -31,6 +31,7 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.UnknownModel: 404,
     errors.ModelFileError: 422,
     errors.ModelLoadError: 503,
+    errors.LoadOvertaken: 409,
     errors.ModelTooBig: 507,
     errors.OutOfMemory: 507,
     errors.EngineError: 503,

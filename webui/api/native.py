@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from webui import __version__
 from webui.api.dependencies import App
+from webui.config import LARGEST_CONTEXT
 from webui.core.application import Application
 from webui.types import EngineState, Memory
 
@@ -55,6 +56,7 @@ class Status(BaseModel):
     state: EngineState
     progress: float = Field(description="0 to 1 while a model starts")
     error: str | None = Field(description="Why the last load failed, or the engine ended")
+    note: str | None = Field(description="What the settings ask for and this model cannot have, such as a context")
     model: ModelSummary | None
     ram: RamUse
     vram: list[GpuUse] = Field(description="One entry for each NVIDIA GPU; empty: CPU only")
@@ -63,7 +65,9 @@ class Status(BaseModel):
 
 class LoadRequest(BaseModel):
     model: str = Field(description="A model's id, file name or path", examples=["SmolLM2-135M-Instruct.Q4_1"])
-    ctx: int | None = Field(None, ge=256, le=2**31 - 1, description="Context in tokens; default: what the settings say")
+    ctx: int | None = Field(
+        None, ge=256, le=LARGEST_CONTEXT, description="Context in tokens; default: what the settings say"
+    )
     gpu_layers: int | None = Field(
         None, ge=-1, le=2**31 - 1, description="Layers on the GPU; -1: all; default: as many as fit"
     )
@@ -113,6 +117,7 @@ def _status(application: Application) -> Status:
         state=now.state,
         progress=now.progress,
         error=now.error,
+        note=now.note,
         model=model,
         ram=RamUse(total_bytes=memory.ram_total, free_bytes=memory.ram_free, engine_bytes=now.memory_bytes),
         vram=[GpuUse(name=gpu.name, total_bytes=gpu.total_bytes, free_bytes=gpu.free_bytes) for gpu in memory.gpus],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 from webui.errors import GlasshouseError
@@ -36,4 +37,9 @@ def open_listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(port) from error
-        raise CannotListen(host, port, (error.strerror or str(error)).lower()) from error
+        raise CannotListen(host, port, _reason(error)) from error
+
+
+def _reason(error: OSError) -> str:
+    """The system's own words; Python's socket module adds its own to `strerror`."""
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()

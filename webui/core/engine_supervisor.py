@@ -81,7 +81,10 @@ class EngineSupervisor:
             raise
         self.target = target
         self.footprint = Footprint(engine.pid, plan)
-        self._set(state="ready", progress=1.0, info=info, memory_bytes=engine.memory_bytes)
+        note = _context_note(target, plan)
+        if note is not None:
+            _log.warning("%s: %s", target.model.name, note)
+        self._set(state="ready", progress=1.0, info=info, memory_bytes=engine.memory_bytes, note=note)
         self._tasks.start(self._watch_memory(number))
         return engine
 
@@ -150,3 +153,11 @@ class EngineSupervisor:
         if status != self._status:
             self._status = status
             self.changed.emit(status)
+
+
+def _context_note(target: Target, plan: FitPlan) -> str | None:
+    """What to tell of a context that the settings ask for and this model cannot use; None when it is as asked."""
+    used, trained = plan.options.context_tokens, target.model.context_train
+    if target.ctx is None or used >= target.ctx:
+        return None
+    return f"{used:,} tokens of context instead of the {target.ctx:,} in the settings: it was trained for {trained:,}"

@@ -19,7 +19,7 @@ from webui.core.model_load import Abandoned, ModelLoad
 from webui.core.planning import Planner, Target, choose_default, create_planner
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
-from webui.errors import EngineStopped, GlasshouseError, LoadFailed, UnknownModel
+from webui.errors import ContextTooLarge, EngineStopped, GlasshouseError, LoadFailed, LoadOvertaken, UnknownModel
 from webui.library.catalog import Catalog
 from webui.library.hardware import read_memory
 from webui.library.memory_fit import FitPlan
@@ -96,9 +96,13 @@ class ModelManager:
 
         A model that is refused beforehand (ModelTooBig, DamagedGguf, ...) leaves the old one untouched; when loading
         fails, the old one is loaded again. Either way the error is raised, and kept in `status.error`. Requests that
-        the old model was answering end with EngineStopped. A newer `load` or `unload` ends this one (LoadFailed).
+        the old model was answering end with EngineStopped. A newer `load` or `unload` ends this one (LoadOvertaken).
+        A `ctx` beyond what the model was trained for is refused (ContextTooLarge).
         """
-        target = self._target(await self._catalog.find(name), ctx, gpu_layers)
+        model = await self._catalog.find(name)
+        if ctx is not None and 0 < model.context_train < ctx:
+            raise ContextTooLarge(model.name, ctx, model.context_train)
+        target = self._target(model, ctx, gpu_layers)
         choice = PreferenceChanges(model_id=target.model.id)
         if ctx is not None:
             choice["ctx"] = ctx
@@ -117,7 +121,7 @@ class ModelManager:
         try:
             await load.wait()
         except Abandoned as error:
-            raise LoadFailed(target.model.name, "loading it was stopped by another choice") from error
+            raise LoadOvertaken(target.model.name) from error
         return self.status
 
     async def unload(self) -> None:

@@ -56,10 +56,11 @@ def view_status(status: ModelStatus) -> Json:
 def _running_words(status: ModelStatus) -> str:
     if status.info is None:
         return ""
-    words = f"Running on {status.info.device} · {format_tokens(status.info.options.context_tokens)} context"
-    if status.info.has_chat_template:
-        return words
-    return f"{words} · its file has no usable chat template, so ChatML stands in"
+    parts = [f"Running on {status.info.device}"]
+    parts.append(status.note or f"{format_tokens(status.info.options.context_tokens)} context")
+    if not status.info.has_chat_template:
+        parts.append("its file has no usable chat template, so ChatML stands in")
+    return " · ".join(parts)
 
 
 def view_memory(memory: Memory) -> Json:

@@ -35,10 +35,10 @@ def read_sampling(given: Mapping[str, Any]) -> SamplingParams:
     )
 
 
-def read_count(given: object, *, at_least: int) -> int | None:
+def read_count(given: object, *, at_least: int, at_most: int = _LARGEST) -> int | None:
     """A whole number, or None for nothing."""
     number = _read_number(given)
-    return None if number is None else min(_LARGEST, max(at_least, round(number)))
+    return None if number is None else min(at_most, max(at_least, round(number)))
 
 
 def _read_number(given: object) -> float | None:

@@ -14,6 +14,7 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from webui import __version__
+from webui.config import LARGEST_CONTEXT
 from webui.core.application import Application
 from webui.core.model_folders import ModelFolders
 from webui.errors import GlasshouseError, UnknownConversation
@@ -94,7 +95,7 @@ class SettingsDialog(Element, component=COMPONENTS / "settings_dialog.js"):
         if "sampling" in changes:
             preferences["sampling"] = read_sampling(changes["sampling"])
         if "ctx" in changes:
-            preferences["ctx"] = read_count(changes["ctx"], at_least=256)
+            preferences["ctx"] = read_count(changes["ctx"], at_least=256, at_most=LARGEST_CONTEXT)
         if "gpuLayers" in changes:
             preferences["gpu_layers"] = read_count(changes["gpuLayers"], at_least=0)
         await self._application.preferences.set(**preferences)
