@@ -73,7 +73,7 @@ class ChatFormat:
         return Prompt(tuple(text.split(mark)), opened)
 
     def render_draft(self, messages: tuple[Message, ...]) -> Prompt:
-        """The beginning of the prompt that is certain while the last message is still being written.
+        """The beginning of the prompt that is certain while the last message, not blank, is still being written.
 
         It ends before that message's last word, which may go on and then be other tokens. Raises as `render` does.
         """
@@ -84,7 +84,7 @@ class ChatFormat:
         start = text.rfind(draft)
         if start < 0:
             raise TemplateFailed("it does not repeat what was written.")
-        words = draft.rpartition(draft.split()[-1])[0] if draft else ""
+        words = draft.rpartition(draft.split()[-1])[0]
         return Prompt(tuple(text[: start + len(words.rstrip())].split(mark)), None)
 
     def _guard(self, messages: tuple[Message, ...], mark: str) -> list[dict[str, Any]]:

@@ -56,7 +56,8 @@ class Intake:
 
     def prepare_draft(self, request: GenerationRequest, max_tokens: int) -> Reading:
         """The beginning of the prompt that stays the same however the last message goes on. Raises as `prepare`."""
-        if not request.messages or request.messages[-1].role != "user":
+        last = request.messages[-1] if request.messages else None
+        if last is None or last.role != "user" or not last.content.strip():
             raise InvalidRequest("There is no draft to read.")
         messages = request.messages
         if request.overflow == "drop_oldest":
