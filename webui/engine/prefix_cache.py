@@ -100,7 +100,7 @@ class PrefixCache:
             other = slot.sequence
             if other is None or other.variant != sequence.variant:
                 continue
-            shared = common_prefix(other.tokens, tokens)
+            shared = common_prefix(other.tokens[: slot.num_pure], tokens)
             ready = min(shared, len(slot.tokens))
             if ready > length and (self._memory.can_trim or ready == len(slot.tokens)):
                 source, length = slot, ready
@@ -138,12 +138,11 @@ class PrefixCache:
         else:
             tokens, state = self._trees[sequence.variant].tokens(source), self._saved.load(source)
             self.evict(target)  # only now: it may take the place of what was just loaded
-            if state is not None and self._memory.restore(target.id, state):
-                target.tokens = tokens
-                self._cells.extend(target.id, len(tokens))
-                self._trim(target, match.length)
-            else:
+            if state is None:
                 self._drop(source)
+            elif self._make_room(len(tokens)):
+                self._restore(source, target, tokens, state)
+                self._trim(target, min(match.length, len(target.tokens)))
         self._trees[target.variant].remove(target)
         self._slots.acquire(target, sequence)
         sequence.num_computed_tokens = len(target.tokens)
@@ -173,6 +172,22 @@ class PrefixCache:
         else:
             self._clear(slot)
 
+    def _make_room(self, num_tokens: int) -> bool:
+        """Evict idle prefixes until so many cells are free; none when that would not be enough."""
+        held = self._cells.count(slot.id for slot in self._slots if not slot.is_idle)
+        if self._cells.num_cells - held < num_tokens:
+            return False
+        while self._cells.num_free < num_tokens and self.evict_oldest():
+            pass
+        return self._cells.num_free >= num_tokens
+
+    def _restore(self, source: Saved, target: Slot, tokens: list[int], state: bytes) -> None:
+        if self._memory.restore(target.id, state):
+            target.tokens = tokens
+            self._cells.extend(target.id, len(tokens))
+        else:
+            self._drop(source)
+
     def _copy(self, source: Slot, target: Slot, length: int) -> None:
         if not self._memory.copy(source.id, target.id, length):
             return
@@ -191,7 +206,10 @@ class PrefixCache:
             return False
         if sequence.is_side_job:
             self._clear(slot)
-        elif slot.tokens:
+        elif slot.num_pure is not None:
+            self._trim(slot, slot.num_pure)
+        slot.num_pure = None
+        if slot.tokens:
             self._trees[slot.variant].insert(slot.tokens, slot)
         return True
 
@@ -204,12 +222,16 @@ class PrefixCache:
         sequence.num_computed_tokens = len(slot.tokens)
 
     def shift(self, sequence: Sequence, keep: int, discard: int) -> bool:
-        """Forget `discard` of the sequence's tokens behind the first `keep`. False: the memory cannot."""
+        """Forget `discard` of the sequence's tokens behind the first `keep`. False: the memory cannot.
+
+        What lay behind them has seen them: from now on only the first `keep` are good for anybody else.
+        """
         if sequence.slot is None or not self._memory.shift(sequence.slot, keep, discard):
             return False
         slot = self._slots[sequence.slot]
         self._cells.discard(slot.id, keep, discard)
         del slot.tokens[keep : keep + discard]
+        slot.num_pure = keep if slot.num_pure is None else min(keep, slot.num_pure)
         sequence.forget(keep, discard)
         return True
 

@@ -117,6 +117,11 @@ class Scheduler:
         """Those that get a token in the next step if there is room, oldest first."""
         return [each for each in self._slots.sequences if each.is_running and self._may_move(each)]
 
+    @property
+    def has_readers(self) -> bool:
+        """Whether the next step reads somebody's prompt."""
+        return any(not each.is_running and self._may_move(each) for each in self._slots.sequences)
+
     def waiting_order(self) -> list[Sequence]:
         """Those who wait, in the order in which they would be admitted if nobody else came."""
         committed = self._committed()
@@ -335,7 +340,7 @@ class Scheduler:
                 drafts_left,
                 self._batch_tokens - num_planned - 1,
                 self._cells.num_free - num_planned - 1,
-                self.max_tokens - sequence.num_tokens,
+                self.max_tokens - sequence.num_tokens - 1,  # the last token of a full context is never a guess
             )
             draft = sequence.draft[: max(0, room)]
             chunks.append(Chunk(sequence, sequence.slot, start, [sequence.tokens[start], *draft], 1 + len(draft)))

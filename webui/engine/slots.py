@@ -23,6 +23,7 @@ class Slot:
     variant: Variant = ()
     is_side_job: bool = False  #: nobody will come back to these tokens
     is_stored: bool = False  #: this very state lies on disk
+    num_pure: int | None = None  #: tokens that have seen no others than those before them; None: all
     sequence: Sequence | None = None  #: who holds it now
     last_used: int = 0  #: turn of the table's counter when it was last released
 
