@@ -15,7 +15,8 @@ from webui.engine.context_size import max_outputs
 from webui.engine.protocol import Load
 from webui.engine.runner import KvFull, Sampled, Sampler
 from webui.engine.scheduler import Chunk
-from webui.types import EngineInfo, EngineOptions, SamplingParams
+from webui.engine.sequence import Variant
+from webui.types import EngineInfo, EngineOptions, LoraAdapter, SamplingParams
 
 END = 0
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
@@ -70,6 +71,7 @@ class FakeRunner:
     memory: dict[int, list[int]] = field(default_factory=dict)
     samplers: list[FakeSampler] = field(default_factory=list)
     num_computed: int = 0
+    adapters_in_use: list[LoraAdapter] = field(default_factory=list)
     vocabulary: FakeVocabulary = field(default_factory=FakeVocabulary)
     _outputs: list[list[int]] = field(default_factory=list)  #: what each row with output comes after
 
@@ -91,6 +93,13 @@ class FakeRunner:
     def create_sampler(self, _sampling: SamplingParams) -> FakeSampler:
         self.samplers.append(FakeSampler())
         return self.samplers[-1]
+
+    def acquire_adapters(self, adapters: Variant) -> None:
+        self.adapters_in_use += adapters
+
+    def release_adapters(self, adapters: Variant) -> None:
+        for adapter in adapters:
+            self.adapters_in_use.remove(adapter)
 
     def compute(self, chunks: Sequence[Chunk], *, threads: int) -> None:
         self.step(chunks)

@@ -23,7 +23,24 @@ _REASONS = (  # the first that matches is the reason; llama.cpp's line, ours
     (r"invalid ggml type|has invalid type", "its quantization is not known to this version of llama.cpp."),
     (r"not within the file bounds|exceeds remaining file size", "the file is incomplete. Get it again."),
     (r"tensor '[^']+' not found|missing tensor|key not found", "parts of the model are missing from the file."),
+    (
+        r"[KV] cache type (\w+) with block size",
+        "its attention heads do not fit a KV memory of type {0}. Set the KV type to f16.",
+    ),
+    (
+        r"quantized V cache (?:was requested|requires)",
+        "a quantized KV memory needs flash attention, which does not work for it here. Set the KV type to f16.",
+    ),
     (r"wrong shape|wrong number of tensors|failed to read", "the file is damaged. Get it again."),
+)
+
+_ADAPTER_REASONS = (
+    (r"arch mismatch", "it was made for a model of another architecture"),
+    (r"tensor '([^']+)' does not exist in base model", "it changes “{0}”, which the model does not have"),
+    (r"tensor '([^']+)' has incorrect shape", "it was made for a model of another size (“{0}”)"),
+    (r"failed to open", "the file cannot be opened"),
+    (r"not within the file bounds|missing either|not transposed", "the file is damaged. Get it again"),
+    (r"failed to allocate", "there is not enough memory for it"),
 )
 
 
@@ -46,9 +63,21 @@ class LoadLog:
         """The first device that llama.cpp said it would use, in its own words."""
         return self._device or "CPU"
 
+    @property
+    def last_problem(self) -> str:
+        return self._problems[-1] if self._problems else ""
+
     def explain(self, name: str) -> GlasshouseError:
         """The typed error for a model that did not load."""
         return explain_load_failure(name, list(self._problems))
+
+
+def explain_adapter_failure(line: str) -> str:
+    """Why llama.cpp did not take a LoRA, from the line that it logged last."""
+    for pattern, reason in _ADAPTER_REASONS:
+        if found := re.search(pattern, line):
+            return reason.format(*found.groups())
+    return "llama.cpp does not accept the file"
 
 
 def explain_load_failure(name: str, lines: list[str]) -> GlasshouseError:

@@ -176,7 +176,15 @@ class EngineLoop:
             self._answers[command.request_id] = answer
 
     def _prepare(self, command: Generate | Prefill, arrived_at: float) -> ReadAhead:
-        """The queued request. Raises what is wrong with it, or EngineBusy."""
+        """The queued request; it holds its adapters from here to `_close`. Raises what is wrong with it, or EngineBusy."""
+        self._runner.acquire_adapters(command.request.adapters)
+        try:
+            return self._queue(command, arrived_at)
+        except Exception:
+            self._runner.release_adapters(command.request.adapters)
+            raise
+
+    def _queue(self, command: Generate | Prefill, arrived_at: float) -> ReadAhead:
         request, most = command.request, self._scheduler.max_tokens
         if isinstance(command, Prefill):
             request = msgspec.structs.replace(request, priority=Priority.IDLE)
@@ -324,6 +332,7 @@ class EngineLoop:
         self._scheduler.settle(answer.sequence)
         self._scheduler.remove(answer.sequence)
         answer.close()
+        self._runner.release_adapters(answer.request.adapters)
         del self._answers[answer.request_id]
 
     def _tell(self, answer: ReadAhead, event: GenerationEvent) -> None:

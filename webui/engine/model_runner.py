@@ -18,6 +18,7 @@ import llama_cpp
 import msgspec
 
 from webui.engine.context_size import cells_of_slot, max_outputs, total_cells
+from webui.engine.adapters import AdapterShelf
 from webui.engine.embedding_runner import LlamaEmbeddingRunner, find_pooling, load_embedding_runner
 from webui.engine.llama_memory import LlamaMemory
 from webui.engine.load_log import LoadLog
@@ -27,6 +28,7 @@ from webui.engine.reasoning import is_part_of_mark
 from webui.engine.runner import KvFull, Sampled, Sampler
 from webui.engine.sampler import LlamaSampler
 from webui.engine.scheduler import Chunk
+from webui.engine.sequence import Variant
 from webui.engine.state_key import state_key
 from webui.errors import LoadFailed
 from webui.types import EngineInfo, EngineOptions, FlashAttention, KvType, SamplingParams
@@ -143,6 +145,7 @@ class LlamaRunner:
         self._context = context
         self._log = log  # llama.cpp keeps calling it
         self._options = options
+        self._adapters = AdapterShelf(model, context, lambda: log.lines.last_problem)
         self._memory = LlamaMemory(model, context, shares_cells=options.kv_layout == "shared")
         self._batch = llama_cpp.llama_batch_init(options.batch_tokens, 0, 1)
         self._outputs: list[int] = []
@@ -154,6 +157,7 @@ class LlamaRunner:
 
     def compute(self, chunks: Items[Chunk], *, threads: int) -> None:
         """Decode one batch. Raises KvFull when the memory has no room; RuntimeError ends the engine."""
+        self._adapters.use(chunks[0].sequence.variant)
         batch, row = self._batch, 0
         self._outputs = []
         for chunk in chunks:
@@ -176,6 +180,12 @@ class LlamaRunner:
         if status != 0:
             raise RuntimeError(f"llama_decode failed with {status}")
         self._memory.note_step()
+
+    def acquire_adapters(self, adapters: Variant) -> None:
+        self._adapters.acquire(adapters)
+
+    def release_adapters(self, adapters: Variant) -> None:
+        self._adapters.release(adapters)
 
     def create_sampler(self, sampling: SamplingParams) -> LlamaSampler:
         return LlamaSampler(sampling, num_vocab=self.vocabulary.num_tokens, window=self._options.context_tokens)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from webui.engine.prefix_cache import KvMemory
 from webui.engine.scheduler import Chunk
+from webui.engine.sequence import Variant
 from webui.types import EngineInfo, SamplingParams, TokenLogprobs
 
 
@@ -73,6 +74,12 @@ class Runner(KvMemory, Protocol):
         """Names all that a saved state depends on: another model, build or setting cannot use it."""
 
     def create_sampler(self, sampling: SamplingParams) -> Sampler: ...
+
+    def acquire_adapters(self, adapters: Variant) -> None:
+        """Have these loaded until they are released; a request holds its own while it lives. Raises UnusableAdapter, or
+        EngineBusy when too many different ones are in use."""
+
+    def release_adapters(self, adapters: Variant) -> None: ...
 
     def compute(self, chunks: Items[Chunk], *, threads: int) -> None:
         """Run one batch, all of one variant; `threads` is for a short one, a long one may take all there are. Raises
