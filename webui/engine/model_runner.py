@@ -20,6 +20,7 @@ import msgspec
 from webui.engine.context_size import cells_of_slot, max_outputs, total_cells
 from webui.engine.adapters import AdapterShelf
 from webui.engine.embedding_runner import LlamaEmbeddingRunner, find_pooling, load_embedding_runner
+from webui.engine.grammar import GrammarCompiler, GrammarVocabulary
 from webui.engine.llama_memory import LlamaMemory
 from webui.engine.load_log import LoadLog
 from webui.engine.pace import MOST_TOKENS
@@ -30,6 +31,7 @@ from webui.engine.sampler import LlamaSampler
 from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Variant
 from webui.engine.state_key import state_key
+from webui.engine.validation import check_sampling
 from webui.errors import LoadFailed
 from webui.types import EngineInfo, EngineOptions, FlashAttention, KvType, SamplingParams
 
@@ -84,8 +86,31 @@ class LlamaVocabulary:
             piece = self._bytes[token] = self._piece(token, special=special)
         return piece
 
+    def shown_bytes(self, token: int) -> bytes:
+        """A token's text, also that of a control token."""
+        return self._piece(token, special=True)
+
     def is_end(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end an answer."""
+        return tuple(token for token in range(self.num_tokens) if self.is_end(token))
+
+    @property
+    def pointer(self) -> llama_cpp.llama_vocab_p:
+        pointer: llama_cpp.llama_vocab_p = self._vocab
+        return pointer
+
+    @cached_property
+    def grammars(self) -> GrammarCompiler:
+        """Made when the first grammar is asked for: it takes a while."""
+        tokens = range(self.num_tokens)
+        pieces = [b"" if self._is_control(token) else self._piece(token, special=False) for token in tokens]
+        return GrammarCompiler(
+            GrammarVocabulary(pieces, self.ends, lambda text: self._tokenize_behind(text, parse_control=False))
+        )
 
     def _is_control(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_control(self._vocab, token)) or self.is_end(token)
@@ -102,27 +127,27 @@ class LlamaVocabulary:
                 return buffer.raw[:length]
             size = -length
 
-    def _tokenize(self, text: str) -> list[int]:
+    def _tokenize(self, text: str, *, parse_control: bool = True) -> list[int]:
         data = text.encode("utf-8", "replace")
         size = len(data) + 8
         while True:
             buffer = (llama_cpp.llama_token * size)()
-            length = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, True)
+            length = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, parse_control)
             if length >= 0:
                 return buffer[:length]
             size = -length
 
-    def _tokenize_behind(self, text: str) -> list[int]:
+    def _tokenize_behind(self, text: str, *, parse_control: bool = True) -> list[int]:
         """Tokens of a text that goes on behind another: without the blank that SentencePiece puts before a beginning.
 
         llama.cpp cannot be told to leave it out, so the text is tokenized behind a line feed, which no token of such a
         vocabulary joins with what follows, and the line feed is cut off again.
         """
         anchor = self._tokenize("\n")
-        anchored = self._tokenize("\n" + text)
+        anchored = self._tokenize("\n" + text, parse_control=parse_control)
         if self._prefixes_blank and anchored[: len(anchor)] == anchor:
             return anchored[len(anchor) :]
-        return self._tokenize(text)
+        return self._tokenize(text, parse_control=parse_control)
 
     @cached_property
     def _prefixes_blank(self) -> bool:
@@ -188,7 +213,10 @@ class LlamaRunner:
         self._adapters.release(adapters)
 
     def create_sampler(self, sampling: SamplingParams) -> LlamaSampler:
-        return LlamaSampler(sampling, num_vocab=self.vocabulary.num_tokens, window=self._options.context_tokens)
+        """Raises InvalidRequest for what this model cannot do, a grammar that cannot be honoured above all."""
+        check_sampling(sampling, self.vocabulary.num_tokens)
+        grammar = self.vocabulary.grammars.compile(sampling.grammar) if sampling.grammar is not None else None
+        return LlamaSampler(sampling, self.vocabulary, window=self._options.context_tokens, grammar=grammar)
 
     def sample(self, row: int, sampler: Sampler) -> Sampled:
         return cast("LlamaSampler", sampler).sample(self._context, self._outputs[row])

@@ -2,57 +2,100 @@
 
 Penalties see generated tokens only, never the prompt, so quoting what was asked costs nothing. The chain keeps its
 state (penalty window, random stream) over the whole life of a request, preemptions included. The same seed gives the
-same tokens as long as the logits are the same. Only this module and `model_runner` import llama_cpp.
+same tokens as long as the logits are the same.
+
+A grammar leaves only the tokens that it allows to the chain; while the model thinks it allows everything but the end.
+Without a grammar or log-probabilities no token costs more than llama.cpp's own call.
 """
 
 from __future__ import annotations
 
-import random
+import ctypes
+from typing import Protocol
 
 import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
 
+from webui.engine.grammar import GrammarState
+from webui.engine.logprobs import token_logprobs
 from webui.engine.runner import Sampled
+from webui.engine.sampler_chain import create_chain
 from webui.types import SamplingParams
 
-_SEED_BITS = 32
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama.h: llama_token_data
 
 
-def _seed(seed: int | None) -> int:
-    """A 32-bit seed; the value that means "any" to llama.cpp is avoided."""
-    value = random.getrandbits(_SEED_BITS) if seed is None else seed % 2**_SEED_BITS
-    return value if value != llama_cpp.LLAMA_DEFAULT_SEED else 0
+class SamplerVocabulary(Protocol):
+    """What a sampler needs to know of the model's tokens."""
+
+    @property
+    def pointer(self) -> llama_cpp.llama_vocab_p: ...
+
+    @property
+    def num_tokens(self) -> int: ...
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end an answer."""
+
+    def shown_bytes(self, token: int) -> bytes:
+        """A token's text, also that of a control token."""
 
 
 class LlamaSampler:
-    """One sampler chain; `close` frees it."""
+    """The samplers of one request; `close` frees them."""
 
-    def __init__(self, sampling: SamplingParams, *, num_vocab: int, window: int) -> None:
-        """`window`: how many generated tokens the penalties look back at most."""
-        self._chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
-        if penalties != (1.0, 0.0, 0.0):
-            self._add(llama_cpp.llama_sampler_init_penalties(num_vocab, window, *penalties))
-        if sampling.temperature == 0:
-            self._add(llama_cpp.llama_sampler_init_greedy())
-            return
-        if sampling.top_k > 0:
-            self._add(llama_cpp.llama_sampler_init_top_k(sampling.top_k))
-        if sampling.top_p < 1:
-            self._add(llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1))
-        if sampling.min_p > 0:
-            self._add(llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1))
-        self._add(llama_cpp.llama_sampler_init_temp(sampling.temperature))
-        self._add(llama_cpp.llama_sampler_init_dist(_seed(sampling.seed)))
+    def __init__(
+        self, sampling: SamplingParams, vocabulary: SamplerVocabulary, *, window: int, grammar: GrammarState | None
+    ) -> None:
+        """`window`: how many generated tokens there can be for the penalties to look back at. `sampling` must have
+        been checked; `grammar` is what was made of its grammar."""
+        self._vocabulary = vocabulary
+        self._grammar = grammar
+        self._num_top = sampling.logprobs
+        self._is_answering = False
+        banned = vocabulary.ends if sampling.ignore_eos else ()
+        self._chain = create_chain(sampling, vocabulary.pointer, window=window, banned=banned)
 
     def begin_answer(self) -> None:
-        """The thinking, if there was any, is over."""
+        """The thinking, if there was any, is over: grammar and log-probabilities are for what comes now."""
+        self._is_answering = True
 
     def sample(self, context: llama_cpp.llama_context_p, output: int) -> Sampled:
-        """The next token from the `output`-th token of the last batch; the chain has accepted it already."""
-        return Sampled(int(llama_cpp.llama_sampler_sample(self._chain, context, output)))
+        """The next token from the `output`-th token of the last batch; it counts as chosen from here on. Raises
+        InvalidRequest when the grammar cannot go on."""
+        wants_logprobs = self._num_top is not None and self._is_answering
+        if self._grammar is None and not wants_logprobs:
+            return Sampled(int(llama_cpp.llama_sampler_sample(self._chain, context, output)))
+        row = llama_cpp.llama_get_logits_ith(context, output)
+        logits = np.ctypeslib.as_array(row, (self._vocabulary.num_tokens,))
+        if self._grammar is None:
+            token = int(llama_cpp.llama_sampler_sample(self._chain, context, output))
+        else:
+            token = self._choose(logits, self._grammar)
+        if self._num_top is None or not self._is_answering or token in self._vocabulary.ends:
+            return Sampled(token)
+        return Sampled(token, token_logprobs(logits, token, self._num_top, self._vocabulary.shown_bytes))
 
     def close(self) -> None:
         llama_cpp.llama_sampler_free(self._chain)
 
-    def _add(self, sampler: llama_cpp.llama_sampler_p) -> None:
-        llama_cpp.llama_sampler_chain_add(self._chain, sampler)  # the chain owns it from here on
+    def _choose(self, logits: NDArray[np.float32], grammar: GrammarState) -> int:
+        if not self._is_answering:  # an end now would be an answer without its form
+            return self._choose_among(logits, np.delete(np.arange(len(logits)), self._vocabulary.ends))
+        token = self._choose_among(logits, grammar.allowed())
+        grammar.accept(token)
+        return token
+
+    def _choose_among(self, logits: NDArray[np.float32], tokens: NDArray[np.intp]) -> int:
+        """Let the chain choose among these tokens, of which there is at least one."""
+        candidates = np.zeros(len(tokens), _CANDIDATE)
+        candidates["id"] = tokens
+        candidates["logit"] = logits[tokens]
+        data = ctypes.cast(candidates.ctypes.data, llama_cpp.llama_token_data_p)
+        array = llama_cpp.llama_token_data_array(data, len(tokens), -1, False)
+        llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
+        token = int(array.data[array.selected].id)
+        llama_cpp.llama_sampler_accept(self._chain, token)
+        return token
