@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from webui.engine.context_size import max_outputs
+from webui.engine.drafting import DraftModel
 from webui.engine.protocol import Load
 from webui.engine.runner import KvFull, Sampled, Sampler
 from webui.engine.scheduler import Chunk
@@ -66,6 +67,7 @@ class FakeRunner:
     can_save: bool = True
     can_shift: bool = True
     state_key: str = "fake"
+    draft_model: DraftModel | None = None
     num_cells: int | None = None  #: cells that really exist; None: as many as the options say
     step: Callable[[Sequence[Chunk]], None] = lambda _chunks: None
     memory: dict[int, list[int]] = field(default_factory=dict)

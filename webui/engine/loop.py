@@ -18,6 +18,7 @@ import msgspec
 
 from webui.engine.answer import Answer, ReadAhead
 from webui.engine.channel import Channel
+from webui.engine.drafting import Drafting
 from webui.engine.embedding_loop import EmbeddingLoop, EmbeddingRunner
 from webui.engine.intake import Intake
 from webui.engine.load_meter import LoadMeter
@@ -114,6 +115,8 @@ class EngineLoop:
         self._meter = LoadMeter(options.kv_tokens, clock())
         self._pace = Pace(options.threads)
         self._budget = StepBudget(options.batch_tokens)
+        self._drafting = Drafting(runner.vocabulary.is_end, clock, runner.draft_model)
+        self._can_draft = options.speculate and runner.can_trim
         self._finished_at: deque[float] = deque(maxlen=_NUM_RECENT)
         self._announced_version = 0
 
@@ -218,6 +221,7 @@ class EngineLoop:
     # --- a step ----------------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
+        self._draft()
         try:
             chunks = self._scheduler.schedule(self._budget.tokens(has_streams=self._scheduler.has_streams))
             self._announce(chunks)
@@ -228,27 +232,35 @@ class EngineLoop:
             return
         computed_at = self._clock()
         self._scheduler.commit(chunks)
-        row = 0
+        row = num_sampled = 0
         for chunk in chunks:
             answer = self._answers[chunk.sequence.request_id]
             if chunk.sequence.num_completion_tokens == 0:
                 self._tell(answer, _progress(answer))
             if isinstance(answer, Answer) and chunk.num_outputs:
-                self._sample(answer, chunk, row)
+                num_sampled += self._sample(answer, chunk, row)
             elif answer.sequence.num_remaining == 0:
                 self._finish(answer, "stop")
             row += chunk.num_outputs
         if chunks:
             self._observe(chunks, computed_at - started_at)
+            self._drafting.observe(chunks, num_sampled, self._clock() - started_at)
+
+    def _draft(self) -> None:
+        """Guess ahead for those who write, while nobody reads and the pace is not just being measured."""
+        if self._can_draft:
+            is_quiet = not self._scheduler.has_readers and not self._pace.is_measuring
+            self._drafting.plan(self._scheduler.writers, threads=self._pace.threads, is_quiet=is_quiet)
 
     def _observe(self, chunks: list[Chunk], seconds: float) -> None:
         """Learn from how long a step took."""
         num_tokens = sum(chunk.count for chunk in chunks)
-        self._pace.observe(num_tokens, seconds)
+        if not any(chunk.num_drafted for chunk in chunks):  # the pace compares steps of one size
+            self._pace.observe(num_tokens, seconds)
         self._budget.observe(num_tokens, seconds)
 
-    def _sample(self, answer: Answer, chunk: Chunk, row: int) -> None:
-        """One token, and one more for each guess that was right."""
+    def _sample(self, answer: Answer, chunk: Chunk, row: int) -> int:
+        """One token, and one more for each guess that was right; how many."""
         sequence, vocabulary = answer.sequence, self._runner.vocabulary
         guesses = chunk.tokens[chunk.count - chunk.num_drafted :]
         for index in range(chunk.num_outputs):
@@ -259,15 +271,16 @@ class EngineLoop:
                 self._tell(answer, event)
             if reason is None and sequence.num_tokens >= self._scheduler.max_tokens:
                 if self._shift(answer):
-                    return
+                    return index + 1
                 reason = "length"
             if reason is not None:
                 self._finish(answer, reason)
-                return
+                return index + 1
             if index == len(guesses) or guesses[index] != sampled.token:
                 break
         if guesses:
             self._scheduler.settle(sequence)
+        return index + 1
 
     def _shift(self, answer: Answer) -> bool:
         """The context is full: forget the older half behind the system prompt, where that is wanted and can be done."""
@@ -331,6 +344,7 @@ class EngineLoop:
     def _close(self, answer: ReadAhead) -> None:
         self._scheduler.settle(answer.sequence)
         self._scheduler.remove(answer.sequence)
+        self._drafting.forget(answer.request_id)
         answer.close()
         self._runner.release_adapters(answer.request.adapters)
         del self._answers[answer.request_id]

@@ -19,6 +19,7 @@ import msgspec
 
 from webui.engine.context_size import cells_of_slot, max_outputs, total_cells
 from webui.engine.adapters import AdapterShelf
+from webui.engine.drafting import DraftModel
 from webui.engine.embedding_runner import LlamaEmbeddingRunner, find_pooling, load_embedding_runner
 from webui.engine.grammar import GrammarCompiler, GrammarVocabulary
 from webui.engine.llama_memory import LlamaMemory
@@ -165,6 +166,7 @@ class LlamaRunner:
         log: LlamaLog,
         *,
         state_key: str,
+        draft_model: DraftModel | None = None,
     ) -> None:
         self._model = model
         self._context = context
@@ -176,6 +178,7 @@ class LlamaRunner:
         self._outputs: list[int] = []
         self.vocabulary = LlamaVocabulary(model)
         self.state_key = state_key
+        self.draft_model = draft_model
         self.info = _describe(model, options, log)
 
     # --- computing -------------------------------------------------------------------------------------------------

@@ -38,6 +38,12 @@ class Pace:
         """For the next step."""
         return self._choices[self._current]
 
+    @property
+    def is_measuring(self) -> bool:
+        """Whether it wants the next steps to be of one size, to compare the choices."""
+        has_doubt = self._current == 1 and self._choices[0] != self._choices[1] and self._since_trial >= self._patience
+        return self._rival is not None or has_doubt
+
     def observe(self, num_tokens: int, seconds: float) -> None:
         """A step of `num_tokens` took this long with `threads`."""
         if self._choices[0] == self._choices[1] or num_tokens > MOST_TOKENS:

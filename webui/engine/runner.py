@@ -6,6 +6,7 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from typing import Protocol
 
+from webui.engine.drafting import DraftModel
 from webui.engine.prefix_cache import KvMemory
 from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Variant
@@ -68,6 +69,10 @@ class Runner(KvMemory, Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def draft_model(self) -> DraftModel | None:
+        """A second, small model that guesses ahead, where one was given."""
 
     @property
     def state_key(self) -> str:
