@@ -40,7 +40,18 @@ FOREIGN = {
 }
 """Which libraries a room does not know."""
 
-LLAMA_CPP = {Path(f"engine/{name}.py") for name in ("adapters", "model_runner", "llama_memory", "sampler", "sampler_chain", "embedding_runner")}
+LLAMA_CPP = {
+    Path(f"engine/{name}.py")
+    for name in (
+        "adapters",
+        "model_runner",
+        "llama_context",
+        "llama_memory",
+        "sampler",
+        "sampler_chain",
+        "embedding_runner",
+    )
+}
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:

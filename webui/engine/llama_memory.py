@@ -37,14 +37,20 @@ class LlamaMemory:
     """Satisfies `KvMemory`. Slots are llama.cpp's sequence ids."""
 
     def __init__(
-        self, model: llama_cpp.llama_model_p, context: llama_cpp.llama_context_p, *, shares_cells: bool
+        self,
+        model: llama_cpp.llama_model_p,
+        context: llama_cpp.llama_context_p,
+        *,
+        shares_cells: bool,
+        is_quantized: bool = False,
     ) -> None:
-        """`shares_cells`: the context was made with `kv_unified`."""
+        """`shares_cells`: the context was made with `kv_unified`; `is_quantized`: with another type than f16."""
         self._context = context
         self._memory = llama_cpp.llama_get_memory(context)
         self._window: int = llama_cpp.llama_model_n_swa(model)  # 0: attention over everything
         self._has_state: bool = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
         self._shares_cells = shares_cells
+        self._is_quantized = is_quantized
         self._sharers: set[int] = set()  # slots that may have cells in common with others
         self._is_shift_pending = False
 
@@ -90,24 +96,11 @@ class LlamaMemory:
         """The whole state of a slot; None when there is none, or none to be had before the next step."""
         if self._length(slot) == 0 or self._is_shift_pending:  # llama.cpp would save new positions with old keys
             return None
-        size = llama_cpp.llama_state_seq_get_size(self._context, slot)
-        # A bytes object for C to fill in, as CPython's C API allows for a new one: states are tens of megabytes, and
-        # a buffer that is copied into bytes afterwards takes several times as long.
-        state: bytes = _new_bytes(None, size + _LENGTH.size)
-        start = _start_of(state)
-        if not size or llama_cpp.llama_state_seq_get_data(self._context, start, size, slot) != size:
-            return None
-        trailer = _LENGTH.pack(self._length(slot))
-        ctypes.memmove(ctypes.addressof(start.contents) + size, trailer, _LENGTH.size)
-        return state
+        return self._read_state(slot, llama_cpp.LLAMA_STATE_SEQ_FLAGS_NONE)
 
     def restore(self, slot: int, state: bytes) -> bool:
         """Put what `save` returned into the empty `slot`. False: the memory refused (no room); the slot is empty."""
-        size = len(state) - _LENGTH.size
-        (length,) = _LENGTH.unpack_from(state, size)
-        start = _start_of(state)
-        num_read = llama_cpp.llama_state_seq_set_data(self._context, start, size, slot)
-        if num_read == size and self._length(slot) == length:
+        if self._write_state(slot, state, llama_cpp.LLAMA_STATE_SEQ_FLAGS_NONE):
             return True
         self.clear(slot)
         return False
@@ -116,9 +109,10 @@ class LlamaMemory:
         """Forget `discard` tokens behind the first `keep`; what follows moves up. False: it cannot, nothing changed.
 
         What moved still carries what it once saw of the forgotten. The keys are turned to their new positions at the
-        next step. Cells that other slots share cannot move.
+        next step. Cells that other slots share cannot move, and quantized keys cannot be turned: llama.cpp crashes
+        unless a head's width is a multiple of 64.
         """
-        can_shift = self.can_trim and llama_cpp.llama_memory_can_shift(self._memory)
+        can_shift = self.can_trim and not self._is_quantized and llama_cpp.llama_memory_can_shift(self._memory)
         if not can_shift or slot in self._sharers or keep + discard >= self._length(slot):
             return False
         if not llama_cpp.llama_memory_seq_rm(self._memory, slot, keep, keep + discard):
@@ -139,9 +133,13 @@ class LlamaMemory:
         return last + 1
 
     def _reaches_back(self, slot: int, length: int) -> bool:
-        """Whether all that a token at `length` attends to is still there: windows forget without a word."""
+        """Whether all that a token at `length` attends to is still there: windows forget without a word.
+
+        It attends to as many tokens as the window is wide, itself among them. So a restored state, which holds no more
+        than the next token needs, can still be cut by one.
+        """
         oldest: int = llama_cpp.llama_memory_seq_pos_min(self._memory, slot)
-        return not self._window or oldest <= max(0, length - self._window)
+        return not self._window or oldest <= max(0, length - self._window + 1)
 
     def _share(self, source: int, target: int, length: int) -> bool:
         is_whole = length == self._length(source)
@@ -150,9 +148,40 @@ class LlamaMemory:
         first, last = (-1, _END) if is_whole else (0, length)  # some memories take nothing but -1, -1 for "all"
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, first, last)
         self._sharers |= {source, target}
-        return True
+        return not self._window or self._own_window(target)
+
+    def _own_window(self, slot: int) -> bool:
+        """Give a slot its own copy of what its windows see.
+
+        Cells that a window has left are used again, but not while two slots share them: a few copies of a long
+        conversation would fill the small memory of the windows with what nobody can see.
+        """
+        only_windows = llama_cpp.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        state = self._read_state(slot, only_windows)
+        return state is not None and self._write_state(slot, state, only_windows)
 
     def _duplicate(self, source: int, target: int) -> bool:
         """Between streams llama.cpp copies whole buffers, and only at the next step; a state is what is in use, now."""
         state = self.save(source)
         return state is not None and self.restore(target, state)
+
+    def _read_state(self, slot: int, flags: int) -> bytes | None:
+        """llama.cpp's bytes and the length behind them.
+
+        The bytes object is filled in by C, as CPython's C API allows for a new one: states are tens of megabytes, and
+        a buffer that is made into bytes afterwards takes several times as long.
+        """
+        size = llama_cpp.llama_state_seq_get_size_ext(self._context, slot, flags)
+        state: bytes = _new_bytes(None, size + _LENGTH.size)
+        start = _start_of(state)
+        if not size or llama_cpp.llama_state_seq_get_data_ext(self._context, start, size, slot, flags) != size:
+            return None
+        trailer = _LENGTH.pack(self._length(slot))
+        ctypes.memmove(ctypes.addressof(start.contents) + size, trailer, len(trailer))
+        return state
+
+    def _write_state(self, slot: int, state: bytes, flags: int) -> bool:
+        size = len(state) - _LENGTH.size
+        (length,) = _LENGTH.unpack_from(state, size)
+        num_read = llama_cpp.llama_state_seq_set_data_ext(self._context, _start_of(state), size, slot, flags)
+        return bool(num_read == size) and self._length(slot) == length

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import cast
 
 import llama_cpp
-import msgspec
 
-from webui.engine.context_size import cells_of_slot, max_outputs, total_cells
 from webui.engine.adapters import AdapterShelf
 from webui.engine.drafting import DraftModel
 from webui.engine.embedding_runner import LlamaEmbeddingRunner, find_pooling, load_embedding_runner
 from webui.engine.grammar import GrammarCompiler, GrammarVocabulary
+from webui.engine.llama_context import create_context, settle_options
 from webui.engine.llama_memory import LlamaMemory
 from webui.engine.load_log import LoadLog
 from webui.engine.pace import MOST_TOKENS
@@ -34,19 +33,9 @@ from webui.engine.sequence import Variant
 from webui.engine.state_key import state_key
 from webui.engine.validation import check_sampling
 from webui.errors import LoadFailed
-from webui.types import EngineInfo, EngineOptions, FlashAttention, KvType, SamplingParams
+from webui.types import EngineInfo, EngineOptions, SamplingParams
 
 _LOG_DEBUG, _LOG_INFO, _LOG_CONT = 1, 2, 5  # ggml.h: enum ggml_log_level
-_KV_TYPES: dict[KvType, int] = {
-    "f16": llama_cpp.GGML_TYPE_F16,
-    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
-    "q4_0": llama_cpp.GGML_TYPE_Q4_0,
-}
-_FLASH_ATTENTION: dict[FlashAttention, int] = {
-    "auto": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    "on": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    "off": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-}
 
 
 class LlamaVocabulary:
@@ -173,7 +162,9 @@ class LlamaRunner:
         self._log = log  # llama.cpp keeps calling it
         self._options = options
         self._adapters = AdapterShelf(model, context, lambda: log.lines.last_problem)
-        self._memory = LlamaMemory(model, context, shares_cells=options.kv_layout == "shared")
+        self._memory = LlamaMemory(
+            model, context, shares_cells=options.kv_layout == "shared", is_quantized=options.kv_type != "f16"
+        )
         self._batch = llama_cpp.llama_batch_init(options.batch_tokens, 0, 1)
         self._outputs: list[int] = []
         self.vocabulary = LlamaVocabulary(model)
@@ -286,7 +277,7 @@ def load_any_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRun
     name = load.model_name or Path(load.model_path).stem
     log = LlamaLog()
     llama_cpp.llama_backend_init()
-    options = _settle(load.options)
+    options = settle_options(load.options)
     if options.kv_type != "f16" and options.flash_attention == "off":
         raise LoadFailed(
             name, f"a KV memory of type {options.kv_type} needs flash attention. Switch it on, or use f16."
@@ -298,7 +289,7 @@ def load_any_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRun
         return load_embedding_runner(model, pooling, _describe(model, options, log), name, log)
     if llama_cpp.llama_model_has_encoder(model):
         raise LoadFailed(name, "it is not a chat model.")
-    context = llama_cpp.llama_init_from_model(model, _context_params(options))
+    context = create_context(model, options)
     if context is None:
         raise log.lines.explain(name)
     if llama_cpp.llama_get_memory(context) is None:
@@ -320,20 +311,6 @@ def _describe(model: llama_cpp.llama_model_p, options: EngineOptions, log: Llama
     )
 
 
-def _settle(options: EngineOptions) -> EngineOptions:
-    """The options as they will really be: no GPU layers without a GPU, no more slots than llama.cpp has."""
-    options = msgspec.structs.replace(
-        options,
-        gpu_layers=options.gpu_layers if llama_cpp.llama_supports_gpu_offload() else 0,
-        num_slots=min(options.num_slots, llama_cpp.llama_max_parallel_sequences()),
-    )
-    return msgspec.structs.replace(
-        options,
-        kv_tokens=total_cells(options),
-        batch_tokens=min(options.batch_tokens, cells_of_slot(options)),
-    )
-
-
 def _model_params(options: EngineOptions, on_progress: Callable[[float], None]) -> llama_cpp.llama_model_params:
     def report(fraction: float, _user_data: object) -> bool:
         on_progress(fraction)
@@ -342,21 +319,6 @@ def _model_params(options: EngineOptions, on_progress: Callable[[float], None]) 
     params: llama_cpp.llama_model_params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = options.gpu_layers
     params.progress_callback = llama_cpp.llama_progress_callback(report)
-    return params
-
-
-def _context_params(options: EngineOptions) -> llama_cpp.llama_context_params:
-    params: llama_cpp.llama_context_params = llama_cpp.llama_context_default_params()
-    params.n_ctx = options.kv_tokens
-    params.n_batch = params.n_ubatch = options.batch_tokens
-    params.n_seq_max = options.num_slots
-    params.n_outputs_max = max_outputs(options.num_slots)  # rows of logits: not one for every token of a batch
-    params.n_outputs_max_per_seq = params.n_outputs_max  # drafted tokens of one sequence have one each
-    params.n_threads = params.n_threads_batch = options.threads
-    params.flash_attn_type = _FLASH_ATTENTION[options.flash_attention]
-    params.type_k = params.type_v = _KV_TYPES[options.kv_type]
-    params.kv_unified = options.kv_layout == "shared"
-    params.swa_full = False  # sliding-window layers keep their window only
     return params
 
 
