@@ -349,7 +349,7 @@ class EngineLoad(Value, frozen=True):
     kv_used: int = 0
     kv_total: int = 0
     tokens_per_second: float = 0.0  #: all streams together, over the last second
-    slots_used: int = 0  #: of `EngineOptions.num_slots`, those that a request holds
+    slots_used: int = 0  #: of `EngineOptions.num_slots`, those that hold a request or what an earlier one left
     parked_bytes: int = 0  #: states of idle conversations in RAM
     disk_bytes: int = 0  #: and on disk
     metrics: EngineMetrics = EngineMetrics()
@@ -402,10 +402,18 @@ class ChatMessage(Value, frozen=True):
     finish_reason: FinishReason | None = None  #: "length": the answer was cut at max_tokens or the context's end
     usage: Usage | None = None
     timings: Timings | None = None
+    trimmed: ContextTrimmed | None = None  #: what of the conversation the model no longer saw while it wrote this
+    read_ahead: int = 0  #: tokens of the prompt that were read while the person still typed
 
 
 class MessageAdded(Event, frozen=True):
     """A message joined the conversation (a streaming reply joins empty)."""
+
+    message: ChatMessage
+
+
+class MessageChanged(Event, frozen=True):
+    """Something else than the text of a running reply is known now."""
 
     message: ChatMessage
 
@@ -427,6 +435,7 @@ class ReplyWaiting(Event, frozen=True):
     phase: Literal["loading", "queued", "reading"]
     progress: float = 0.0  #: of loading or reading
     position: int = 0  #: in the queue
+    seconds: float | None = None  #: until it is its turn; an estimate, None while there is none
 
 
 class ReplyEnded(Event, frozen=True):
@@ -440,7 +449,7 @@ class ThreadReplaced(Event, frozen=True):
     it again."""
 
 
-ChatEvent = MessageAdded | ReplyDelta | ReplyWaiting | ReplyEnded | ThreadReplaced
+ChatEvent = MessageAdded | MessageChanged | ReplyDelta | ReplyWaiting | ReplyEnded | ThreadReplaced
 
 
 class Thread(Value, frozen=True):

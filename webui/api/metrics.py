@@ -82,7 +82,7 @@ def _of_load(series: _Series, status: ModelStatus) -> Iterable[Metric]:
     yield series.gauge("requests_running", "Requests that hold a slot.", load.num_running)
     yield series.gauge("requests_waiting", "Requests in the queue.", load.num_waiting)
     yield series.gauge("slots", "Sequences that fit side by side.", num_slots)
-    yield series.gauge("slots_used", "Slots that a request holds.", load.slots_used)
+    yield series.gauge("slots_used", "Slots that hold a request, or what an earlier one left.", load.slots_used)
     yield series.gauge("kv_tokens", "Tokens that the KV memory has room for.", load.kv_total)
     yield series.gauge("kv_used_tokens", "Tokens in the KV memory, idle prefixes too.", load.kv_used)
     yield series.gauge("parked_bytes", "States of idle conversations in RAM.", load.parked_bytes)

@@ -14,7 +14,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from webui.engine.channel import Channel
 from webui.engine.embedding_jobs import Item, Job, JobTable
-from webui.engine.load_meter import LoadMeter
+from webui.engine.load_meter import End, LoadMeter
 from webui.engine.protocol import (
     MAX_FRAME_BYTES,
     Cancel,
@@ -200,8 +200,10 @@ class EmbeddingLoop:
         return batch
 
     def _compute(self, batch: list[Item]) -> None:
+        started_at = self._clock()
         rows = self._runner.compute([item.tokens for item in batch])
-        self._meter.count(sum(len(item.tokens) for item in batch))
+        self._meter.count_step(self._clock() - started_at)
+        self._meter.count_read(sum(len(item.tokens) for item in batch))
         ranks = to_scores(rows, self._runner.gives_probabilities) if self._runner.info.kind == "rerank" else None
         for place, item in enumerate(batch):
             job = item.job
@@ -219,6 +221,7 @@ class EmbeddingLoop:
 
     def _finish(self, job: Job) -> None:
         self._jobs.remove(job)
+        self._meter.count_end("stop")
         command, results, num_tokens = job.command, job.results, job.num_tokens
         if isinstance(command, Embed):
             vectors = b"".join(cast("list[bytes]", results))
@@ -231,9 +234,10 @@ class EmbeddingLoop:
 
     def _give_up(self, job: Job, error: GlasshouseError) -> None:
         self._jobs.remove(job)
-        self._fail(job.command.request_id, error)
+        self._fail(job.command.request_id, error, "failed")
 
-    def _fail(self, request_id: int, error: GlasshouseError) -> None:
+    def _fail(self, request_id: int, error: GlasshouseError, how: End = "refused") -> None:
+        self._meter.count_end(how)
         self._channel.send(Failed(request_id=request_id, code=error.code, details=error.details))
 
     def _report_load(self) -> None:

@@ -179,7 +179,7 @@ class EngineLoop:
             self._answers[command.request_id] = answer
 
     def _prepare(self, command: Generate | Prefill, arrived_at: float) -> ReadAhead:
-        """The queued request; it holds its adapters from here to `_close`. Raises what is wrong with it, or EngineBusy."""
+        """The queued request; it holds its adapters until `_close`. Raises what is wrong with it, or EngineBusy."""
         self._runner.acquire_adapters(command.request.adapters)
         try:
             return self._queue(command, arrived_at)
@@ -212,6 +212,8 @@ class EngineLoop:
         return answer
 
     def _refuse(self, command: Generate | Prefill | Embed | Rerank, error: GlasshouseError) -> None:
+        if not isinstance(command, Prefill):
+            self._meter.count_end("refused")
         self._channel.send(Failed(request_id=command.request_id, code=error.code, details=error.details))
 
     def _seconds_per_answer(self, now: float) -> float | None:
@@ -243,7 +245,7 @@ class EngineLoop:
                 self._finish(answer, "stop")
             row += chunk.num_outputs
         if chunks:
-            self._observe(chunks, computed_at - started_at)
+            self._observe(chunks, computed_at - started_at, num_sampled)
             self._drafting.observe(chunks, num_sampled, self._clock() - started_at)
 
     def _draft(self) -> None:
@@ -252,10 +254,13 @@ class EngineLoop:
             is_quiet = not self._scheduler.has_readers and not self._pace.is_measuring
             self._drafting.plan(self._scheduler.writers, threads=self._pace.threads, is_quiet=is_quiet)
 
-    def _observe(self, chunks: list[Chunk], seconds: float) -> None:
+    def _observe(self, chunks: list[Chunk], seconds: float, num_sampled: int) -> None:
         """Learn from how long a step took."""
         num_tokens = sum(chunk.count for chunk in chunks)
-        if not any(chunk.num_drafted for chunk in chunks):  # the pace compares steps of one size
+        num_drafted = sum(chunk.num_drafted for chunk in chunks)
+        num_accepted = num_sampled - sum(chunk.num_outputs > 0 for chunk in chunks)
+        self._meter.count_step(seconds, num_drafted=num_drafted, num_accepted=num_accepted)
+        if not num_drafted:  # the pace compares steps of one size
             self._pace.observe(num_tokens, seconds)
         self._budget.observe(num_tokens, seconds)
 
@@ -329,6 +334,7 @@ class EngineLoop:
         """The only admitted sequence has the whole memory and still does not fit."""
         (answer,) = (answer for answer in self._answers.values() if answer.sequence.slot is not None)
         self._close(answer)
+        self._meter.count_end("failed")
         self._channel.send(Failed(request_id=answer.request_id, code=error.code, details=error.details))
 
     # --- the end of a request --------------------------------------------------------------------------------------
@@ -338,6 +344,7 @@ class EngineLoop:
         self._close(answer)
         if isinstance(answer, Answer):
             self._finished_at.append(now)
+            self._meter.count_end(reason)
         for event in answer.finish(reason, now):
             self._tell(answer, event)
 
@@ -353,10 +360,18 @@ class EngineLoop:
         self._channel.send(Happened(request_id=answer.request_id, event=event))
 
     def _report_load(self) -> None:
+        scheduler = self._scheduler
         load = self._meter.report(
-            num_running=self._scheduler.num_running,
-            num_waiting=self._scheduler.num_waiting,
-            kv_used=self._scheduler.kv_used,
+            num_running=scheduler.num_running,
+            num_waiting=scheduler.num_waiting,
+            kv_used=scheduler.kv_used,
+            kv_total=scheduler.kv_total,
+            slots_used=scheduler.num_slots_used,
+            parked_bytes=self._saved.parked_bytes,
+            disk_bytes=self._saved.stored_bytes,
+            prompt_tokens=scheduler.cache.num_prompt_tokens,
+            cached_tokens=dict(scheduler.cache.hits),
+            num_preemptions=scheduler.num_preempted,
             now=self._clock(),
         )
         if load is not None:

@@ -85,7 +85,8 @@ class PrefixCache:
         self._memory = memory
         self._saved = saved
         self._trees: defaultdict[Variant, RadixTree[Slot | Saved]] = defaultdict(RadixTree)
-        self.hits: Counter[HitKind] = Counter()  #: prompt tokens that were found, by where
+        self.num_prompt_tokens = 0  #: of all sequences that were given a slot
+        self.hits: Counter[str] = Counter()  #: of these, the tokens that were found, by HitKind
         for tokens, state in saved.load_index():
             self._trees[()].insert(tokens, state)
 
@@ -148,6 +149,7 @@ class PrefixCache:
         sequence.num_computed_tokens = len(target.tokens)
         if sequence.num_completion_tokens == 0:
             sequence.num_cached_tokens = len(target.tokens)
+            self.num_prompt_tokens += sequence.num_prompt_tokens
             self.hits["slot" if not isinstance(source, Saved) else source.kind] += len(target.tokens)
 
     def _choose_target(self, sequence: Sequence, match: Match) -> Slot:

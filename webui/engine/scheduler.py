@@ -105,6 +105,11 @@ class Scheduler:
         return len(self._slots.sequences)
 
     @property
+    def num_slots_used(self) -> int:
+        """Slots that hold something: a sequence, or what an earlier one left."""
+        return sum(not slot.is_idle or bool(slot.tokens) for slot in self._slots)
+
+    @property
     def kv_used(self) -> int:
         return self._cells.num_used
 
