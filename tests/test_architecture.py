@@ -45,6 +45,7 @@ LLAMA_CPP = {
     for name in (
         "adapters",
         "model_runner",
+        "draft_model",
         "llama_context",
         "llama_memory",
         "sampler",

@@ -17,7 +17,7 @@ from typing import cast
 import llama_cpp
 
 from webui.engine.adapters import AdapterShelf
-from webui.engine.drafting import DraftModel
+from webui.engine.draft_model import LlamaDraftModel, load_draft_model
 from webui.engine.embedding_runner import LlamaEmbeddingRunner, find_pooling, load_embedding_runner
 from webui.engine.grammar import GrammarCompiler, GrammarVocabulary
 from webui.engine.llama_context import create_context, settle_options
@@ -155,7 +155,7 @@ class LlamaRunner:
         log: LlamaLog,
         *,
         state_key: str,
-        draft_model: DraftModel | None = None,
+        draft_model: LlamaDraftModel | None = None,
     ) -> None:
         self._model = model
         self._context = context
@@ -295,7 +295,8 @@ def load_any_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRun
     if llama_cpp.llama_get_memory(context) is None:
         raise LoadFailed(name, "it is an embedding model, not a chat model.")
     _warm_up(model, context, name, log)
-    return LlamaRunner(model, context, options, log, state_key=state_key(load, options))
+    draft_model = load_draft_model(model, options, log.lines, name) if options.draft_model_path else None
+    return LlamaRunner(model, context, options, log, state_key=state_key(load, options), draft_model=draft_model)
 
 
 def _describe(model: llama_cpp.llama_model_p, options: EngineOptions, log: LlamaLog) -> EngineInfo:
