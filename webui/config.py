@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default=[], description="Further host names the server answers to"
     )
+    read_ahead: bool = Field(
+        default=True, description="Read messages while they are typed, so that answers begin at once"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error"
     )

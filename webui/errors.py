@@ -8,6 +8,7 @@
     │   │   └── InputTooLong          a text to embed or rank, both numbers
     │   ├── ContextTooLarge           more context than the model was trained for, both numbers
     │   ├── TemplateFailed            the model's chat template refused the messages
+    │   ├── NothingToContinue         the last message is no answer with a text
     │   ├── InvalidFolder             cannot be read for models
     │   ├── UnknownAdapter            no LoRA of that name
     │   ├── UnusableAdapter           a LoRA that does not go with the model: both names, and why
@@ -167,6 +168,14 @@ class TemplateFailed(InvalidRequest):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The model's chat template does not accept this conversation: {reason}", reason=reason)
+
+
+class NothingToContinue(InvalidRequest):
+    code = "nothing_to_continue"
+
+    def __init__(self) -> None:
+        super().__init__("There is no answer to go on with: the last message is not one, or it is empty.")
+        self.details = {}
 
 
 class InvalidFolder(InvalidRequest):

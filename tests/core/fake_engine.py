@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 from webui.errors import EngineDied, EngineStopped, GlasshouseError, UnknownModel
 from webui.library.catalog import Catalog
 from webui.library.memory_fit import FitPlan
 from webui.types import (
+    ContextTrimmed,
     EngineInfo,
     EngineLoad,
     EngineOptions,
@@ -76,10 +78,14 @@ class FakeAnswer:
         self.owner = request.owner
         self.priority = request.priority
         self.is_cancelled = False
+        self.usage = USAGE
         self._events: asyncio.Queue[GenerationEvent | GlasshouseError] = asyncio.Queue()
 
-    def queue(self, position: int) -> None:
-        self._events.put_nowait(Queued(position=position))
+    def queue(self, position: int, seconds: float | None = None) -> None:
+        self._events.put_nowait(Queued(position=position, seconds=seconds))
+
+    def trim(self, *, num_messages: int = 0, num_tokens: int = 0) -> None:
+        self._events.put_nowait(ContextTrimmed(num_messages=num_messages, num_tokens=num_tokens))
 
     def read(self, done: int, total: int) -> None:
         self._events.put_nowait(PromptProgress(done=done, total=total))
@@ -90,8 +96,8 @@ class FakeAnswer:
     def say(self, text: str) -> None:
         self._events.put_nowait(TextDelta(text=text))
 
-    def finish(self, reason: FinishReason = "stop") -> None:
-        self._events.put_nowait(Finished(reason=reason, usage=USAGE, timings=TIMINGS))
+    def finish(self, reason: FinishReason = "stop", usage: Usage | None = None) -> None:
+        self._events.put_nowait(Finished(reason=reason, usage=usage or self.usage, timings=TIMINGS))
 
     def fail(self, error: GlasshouseError) -> None:
         self._events.put_nowait(error)
@@ -134,6 +140,7 @@ class FakeEngine:
         self.memory_bytes = 118_000_000
         self.pid: int | None = None
         self.answers: list[FakeAnswer] = []
+        self.forgotten: list[str] = []
         self.report_progress = on_load_progress
         self.report_load = on_engine_load
         self._engines = engines
@@ -163,7 +170,7 @@ class FakeEngine:
             raise self._error
         answer = FakeAnswer(request)
         self.answers.append(answer)
-        self._engines.asked.put_nowait(answer)
+        (self._engines.asked_aside if request.is_side_job else self._engines.asked).put_nowait(answer)
         stream = answer.stream(stop)
         try:
             async for event in stream:
@@ -171,6 +178,18 @@ class FakeEngine:
         finally:
             await stream.aclose()
             self.answers.remove(answer)
+
+    async def prefill(
+        self, request: GenerationRequest, *, stop: asyncio.Event | None = None
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        answer = FakeAnswer(request)
+        self._engines.drafts.put_nowait(answer)
+        async with aclosing(answer.stream(stop)) as events:
+            async for event in events:
+                yield event
+
+    def forget(self, conversation: str) -> None:
+        self.forgotten.append(conversation)
 
     async def stop(self) -> None:
         await self._engines.may_stop.wait()
@@ -203,6 +222,8 @@ class FakeEngines:
         self.may_stop = asyncio.Event()  #: clear it to hold stops
         self.may_stop.set()
         self.asked: asyncio.Queue[FakeAnswer] = asyncio.Queue()
+        self.asked_aside: asyncio.Queue[FakeAnswer] = asyncio.Queue()  #: side jobs, titles among them
+        self.drafts: asyncio.Queue[FakeAnswer] = asyncio.Queue()  #: what is only read
         self.most_at_once = 0
 
     def __call__(
@@ -226,6 +247,12 @@ class FakeEngines:
 
     async def next_answer(self) -> FakeAnswer:
         return await asyncio.wait_for(self.asked.get(), 5)
+
+    async def next_side_job(self) -> FakeAnswer:
+        return await asyncio.wait_for(self.asked_aside.get(), 5)
+
+    async def next_draft(self) -> FakeAnswer:
+        return await asyncio.wait_for(self.drafts.get(), 5)
 
     def note_running(self) -> None:
         self.most_at_once = max(self.most_at_once, sum(engine.is_running for engine in self.made))

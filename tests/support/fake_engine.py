@@ -87,6 +87,17 @@ class FakeEngine:
         finally:
             self._count(-1)
 
+    async def prefill(
+        self, request: GenerationRequest, *, stop: asyncio.Event | None = None
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        usage = Usage(prompt_tokens=7, cached_tokens=0, completion_tokens=0)
+        timings = Timings(queued_seconds=0.0, first_token_seconds=0.0, total_seconds=0.01, tokens_per_second=0.0)
+        yield PromptProgress(done=7, total=7)
+        yield Finished(reason="stop", usage=usage, timings=timings)
+
+    def forget(self, conversation: str) -> None:
+        """Nothing is kept."""
+
     async def stop(self) -> None:
         self.pid, self.memory_bytes = None, 0
         self._on_exit(None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -17,10 +17,19 @@ from msgspec import UNSET, UnsetType
 
 from webui.core.model_manager import ModelManager
 from webui.core.prompt import build_prompt, make_title
+from webui.core.read_ahead import DraftReader, ReadAhead
 from webui.core.reply import Reply
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
-from webui.errors import AlreadyAnswering, EmptyMessage, MessageTooLarge, StoreError, UnknownMessage
+from webui.core.title_writer import TitleWriter
+from webui.errors import (
+    AlreadyAnswering,
+    EmptyMessage,
+    MessageTooLarge,
+    NothingToContinue,
+    StoreError,
+    UnknownMessage,
+)
 from webui.store.conversations import INTERRUPTED, ConversationStore
 from webui.store.preferences import Preferences
 from webui.types import (
@@ -28,7 +37,6 @@ from webui.types import (
     ChatMessage,
     Conversation,
     GenerationRequest,
-    Message,
     MessageAdded,
     ReplyEnded,
     ReplyWaiting,
@@ -58,6 +66,7 @@ class Chats:
         self._reserved: set[str] = set()  # conversations in which a reply is just being set up
         self._watchers: dict[str, Signal[ChatEvent]] = {}
         self._is_closing = False
+        self._titles = TitleWriter(models, store, self._tasks, on_title=self._announce)
 
     # --- conversations ---------------------------------------------------------------------------------------------
 
@@ -74,6 +83,7 @@ class Chats:
         """An empty title raises EmptyMessage; a long one is cut."""
         if not title.strip():
             raise EmptyMessage
+        self._titles.cancel(conversation_id)
         await self._store.rename(conversation_id, make_title(_as_text(title)))
         self._announce(conversation_id)
 
@@ -91,12 +101,14 @@ class Chats:
         self._announce(conversation_id)
 
     async def delete(self, conversation_id: str) -> None:
-        """Delete the conversation with all its messages; a running answer is stopped first."""
+        """Delete the conversation with all its messages and what engines keep of it; a running answer is stopped
+        first."""
         await self.stop(conversation_id)
         await self._store.delete(conversation_id)
         await self.stop(conversation_id)  # somebody may have asked again in between
         self._unsaved.pop(conversation_id, None)
         self._announce(conversation_id)
+        await self._models.forget(conversation_id)
 
     async def thread(self, conversation_id: str) -> Thread:
         """The visible messages. A running reply has the text that was told to watchers so far, so that the next
@@ -127,22 +139,45 @@ class Chats:
 
     # --- replies ---------------------------------------------------------------------------------------------------
 
-    async def send(self, conversation_id: str, text: str, *, owner: str = "") -> ChatMessage:
-        """Store a message and start the reply to it; returns the stored message without waiting for the reply."""
+    async def send(
+        self, conversation_id: str, text: str, *, owner: str = "", read_ahead: ReadAhead | None = None
+    ) -> ChatMessage:
+        """Store a message and start the reply to it; returns the stored message without waiting for the reply.
+
+        `read_ahead` is what a `reader` has read of it while it was typed.
+        """
         text = _as_text(text)
         if not text.strip():
             raise EmptyMessage
         size = len(text.encode())
         if size > MAX_MESSAGE_BYTES:
             raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
-        return await self._tasks.run(self._send(conversation_id, text, owner))
+        return await self._tasks.run(self._send(conversation_id, text, owner, read_ahead))
 
     async def regenerate(self, conversation_id: str, *, owner: str = "") -> None:
         """Answer the last question anew; the former answer stays in the tree beside the new one."""
         await self._tasks.run(self._regenerate(conversation_id, owner))
 
+    async def continue_reply(self, conversation_id: str, *, owner: str = "") -> None:
+        """Go on with the last answer where it ended too early, in the same message."""
+        await self._tasks.run(self._continue(conversation_id, owner))
+
+    def reader(self, owner: str) -> DraftReader:
+        """Reads what somebody types on one open page."""
+
+        async def build(conversation_id: str | None, text: str) -> GenerationRequest:
+            conversation, path = None, tuple[ChatMessage, ...]()
+            if conversation_id is not None:
+                conversation = await self._store.get(conversation_id)
+                path = await self._path(conversation_id)
+            draft = _new_message(conversation_id or "", "user", _as_text(text), parent=None)
+            return self._request(conversation, (*path, draft), owner)
+
+        return DraftReader(build, self._models.prefill, self._tasks)
+
     async def stop(self, conversation_id: str) -> None:
         """Stop the running reply, if there is one, and return when it is saved."""
+        self._titles.cancel(conversation_id)
         reply = self._replies.get(conversation_id)
         if reply is not None:
             reply.stop()
@@ -151,6 +186,7 @@ class Chats:
     async def close(self) -> None:
         """End every running reply as interrupted, its text saved."""
         self._is_closing = True
+        self._titles.close()
         for reply in self._replies.values():
             reply.interrupt(INTERRUPTED)
         await self._tasks.drain(CLOSE_SECONDS)
@@ -158,7 +194,7 @@ class Chats:
             await self._save_again(conversation_id)
         await self._tasks.close()
 
-    async def _send(self, conversation_id: str, text: str, owner: str) -> ChatMessage:
+    async def _send(self, conversation_id: str, text: str, owner: str, read_ahead: ReadAhead | None) -> ChatMessage:
         with self._reserve(conversation_id):
             conversation = await self._store.get(conversation_id)
             path = await self._path(conversation_id)
@@ -167,7 +203,7 @@ class Chats:
             question = _new_message(conversation_id, "user", text, parent=path[-1] if path else None)
             await self._store.add_message(question)
             self._publish(conversation_id, MessageAdded(message=question))
-            reply = await self._start_reply(conversation, (*path, question), owner)
+            reply = await self._start_reply(conversation, (*path, question), owner, read_ahead)
             self._publish(conversation_id, MessageAdded(message=reply))
         self.changed.emit(None)
         return question
@@ -184,36 +220,72 @@ class Chats:
             self._publish(conversation_id, ThreadReplaced())
         self.changed.emit(None)
 
-    async def _start_reply(self, conversation: Conversation, path: tuple[ChatMessage, ...], owner: str) -> ChatMessage:
+    async def _continue(self, conversation_id: str, owner: str) -> None:
+        with self._reserve(conversation_id):
+            conversation = await self._store.get(conversation_id)
+            path = await self._path(conversation_id)
+            if not path or path[-1].role != "assistant" or not path[-1].content:
+                raise NothingToContinue
+            message = msgspec.structs.replace(
+                path[-1], state="streaming", error=None, error_code=None, finish_reason=None, usage=None, timings=None
+            )
+            await self._store.save_message(message)
+            request = self._request(conversation, path[:-1], owner)
+            self._run_reply(message, msgspec.structs.replace(request, continuation=message.content))
+            self._publish(conversation_id, ThreadReplaced())
+        self.changed.emit(None)
+
+    async def _start_reply(
+        self,
+        conversation: Conversation,
+        path: tuple[ChatMessage, ...],
+        owner: str,
+        read_ahead: ReadAhead | None = None,
+    ) -> ChatMessage:
         """Store an empty reply under the path's last message and let it be written."""
         message = _new_message(conversation.id, "assistant", "", parent=path[-1])
         message = msgspec.structs.replace(message, state="streaming")
         await self._store.add_message(message)
+        self._run_reply(message, self._request(conversation, path, owner), read_ahead)
+        return message
+
+    def _request(self, conversation: Conversation | None, path: Sequence[ChatMessage], owner: str) -> GenerationRequest:
+        """What is asked to answer the path's last message. A chat goes on when it outgrows the context, and tells."""
         defaults = self._preferences.get()
-        system_prompt = defaults.system_prompt if conversation.system_prompt is None else conversation.system_prompt
-        sampling = defaults.sampling if conversation.sampling is None else conversation.sampling
+        system_prompt = conversation.system_prompt if conversation is not None else None
+        sampling = conversation.sampling if conversation is not None else None
+        return GenerationRequest(
+            messages=build_prompt(path, defaults.system_prompt if system_prompt is None else system_prompt),
+            sampling=defaults.sampling if sampling is None else sampling,
+            owner=owner,
+            conversation=conversation.id if conversation is not None else "",
+            overflow="drop_oldest",
+        )
+
+    def _run_reply(self, message: ChatMessage, request: GenerationRequest, read_ahead: ReadAhead | None = None) -> None:
+        conversation_id = message.conversation_id
         reply = Reply(
             message,
             models=self._models,
             store=self._store,
-            publish=lambda event: self._publish(conversation.id, event),
+            publish=lambda event: self._publish(conversation_id, event),
+            read_ahead=read_ahead,
         )
-        self._replies[conversation.id] = reply
+        self._replies[conversation_id] = reply
         if self._is_closing:
             reply.interrupt(INTERRUPTED)
-        prompt = build_prompt(path, system_prompt)
-        self._reply_tasks[conversation.id] = self._tasks.start(self._write(reply, prompt, sampling, owner))
-        return message
+        self._reply_tasks[conversation_id] = self._tasks.start(self._write(reply, request))
 
-    async def _write(self, reply: Reply, prompt: tuple[Message, ...], sampling: SamplingParams, owner: str) -> None:
+    async def _write(self, reply: Reply, request: GenerationRequest) -> None:
         conversation_id = reply.message.conversation_id
-        request = GenerationRequest(messages=prompt, sampling=sampling, owner=owner, conversation=conversation_id)
         message = await reply.run(request)
         del self._replies[conversation_id], self._reply_tasks[conversation_id]
         if reply.unsaved is not None:
             self._unsaved[conversation_id] = reply
         self._publish(conversation_id, ReplyEnded(message=message))
         self.changed.emit(None)
+        if not self._is_closing:
+            self._titles.answered(message, request)
 
     async def _path(self, conversation_id: str) -> tuple[ChatMessage, ...]:
         """The visible messages. An answer that the disk did not take is saved now, or else shown from memory."""
@@ -242,6 +314,7 @@ class Chats:
     def _reserve(self, conversation_id: str) -> Iterator[None]:
         if conversation_id in self._replies or conversation_id in self._reserved:
             raise AlreadyAnswering
+        self._titles.cancel(conversation_id)
         self._reserved.add(conversation_id)
         try:
             yield

@@ -13,6 +13,8 @@ import logging
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import cast
 
 import psutil
 
@@ -22,7 +24,10 @@ from webui.core.line_tail import LineTail
 from webui.engine.protocol import (
     Cancel,
     Command,
+    Embed,
+    Embedded,
     Failed,
+    Forget,
     Generate,
     Happened,
     Load,
@@ -30,13 +35,18 @@ from webui.engine.protocol import (
     LoadFailed,
     LoadProgress,
     LoadReport,
+    Prefill,
     Report,
+    Rerank,
+    Reranked,
     Shutdown,
     encode_frame,
     read_report,
 )
 from webui.errors import EngineDied, EngineStopped, GlasshouseError, InvalidRequest
 from webui.types import (
+    EmbeddingRequest,
+    Embeddings,
     EngineInfo,
     EngineLoad,
     EngineOptions,
@@ -44,6 +54,8 @@ from webui.types import (
     GenerationEvent,
     GenerationRequest,
     ModelFile,
+    Ranking,
+    RerankRequest,
 )
 
 logger = logging.getLogger(__name__)
@@ -84,6 +96,7 @@ class EngineClient:
         self._loaded: asyncio.Future[EngineInfo] | None = None
         self._runner: asyncio.Task[None] | None = None
         self._inboxes: dict[int, Inbox] = {}
+        self._replies: dict[int, asyncio.Future[Embeddings | Ranking]] = {}
         self._last_id = 0
         self._is_stopping = False
         self._end: GlasshouseError | None = None  #: why nothing can be asked of it any more
@@ -158,15 +171,35 @@ class EngineClient:
         Raises what the engine refused with (ContextTooLong, EngineBusy, ...), EngineDied or EngineStopped. Use it
         inside `async with aclosing(...)`. A reader that is slow gets its text in larger pieces, never a longer queue.
         """
+        async with aclosing(self._stream(Generate(request_id=self._next_id(), request=request), stop)) as events:
+            async for event in events:
+                yield event
+
+    async def prefill(
+        self, request: GenerationRequest, *, stop: asyncio.Event | None = None
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Read a draft ahead while the engine has nothing else to do: PromptProgress, then Finished. Otherwise as
+        `generate`."""
+        async with aclosing(self._stream(Prefill(request_id=self._next_id(), request=request), stop)) as events:
+            async for event in events:
+                yield event
+
+    def forget(self, conversation: str) -> None:
+        """Drop everything that the engine keeps of a conversation."""
+        if self._end is None:
+            self._write(Forget(conversation=conversation))
+
+    async def _stream(
+        self, command: Generate | Prefill, stop: asyncio.Event | None
+    ) -> AsyncGenerator[GenerationEvent, None]:
         if self._end is not None:
             raise self._end
-        self._last_id += 1
-        request_id = self._last_id
+        request_id = command.request_id
         inbox = self._inboxes[request_id] = Inbox()
         is_open = True
         canceller = asyncio.create_task(self._cancel_when(stop, request_id)) if stop is not None else None
         try:
-            await self._send(Generate(request_id=request_id, request=request))
+            await self._send(command)
             while is_open:
                 event = await inbox.get()
                 is_open = not isinstance(event, Finished)
@@ -180,6 +213,31 @@ class EngineClient:
             self._inboxes.pop(request_id, None)
             if is_open and self._end is None:
                 self._write(Cancel(request_id=request_id))
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """The vectors of the request's inputs; cancelling the wait cancels it in the engine. Raises as `generate`."""
+        return cast("Embeddings", await self._ask(Embed(request_id=self._next_id(), request=request)))
+
+    async def rerank(self, request: RerankRequest) -> Ranking:
+        """The scores of the request's documents; as `embed`."""
+        return cast("Ranking", await self._ask(Rerank(request_id=self._next_id(), request=request)))
+
+    async def _ask(self, command: Embed | Rerank) -> Embeddings | Ranking:
+        if self._end is not None:
+            raise self._end
+        reply: asyncio.Future[Embeddings | Ranking] = asyncio.get_running_loop().create_future()
+        self._replies[command.request_id] = reply
+        try:
+            await self._send(command)
+            return await reply
+        finally:
+            del self._replies[command.request_id]
+            if (reply.cancelled() or not reply.done()) and self._end is None:
+                self._write(Cancel(request_id=command.request_id))
+
+    def _next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
 
     async def _cancel_when(self, stop: asyncio.Event, request_id: int) -> None:
         await stop.wait()
@@ -230,6 +288,11 @@ class EngineClient:
             case Failed(request_id=request_id):
                 if inbox := self._inboxes.get(request_id):
                     inbox.fail(report.error)
+                self._settle(request_id, report.error)
+            case Embedded(request_id=request_id, embeddings=embeddings):
+                self._settle(request_id, embeddings)
+            case Reranked(request_id=request_id, ranking=ranking):
+                self._settle(request_id, ranking)
             case LoadReport(load=load):
                 self._on_engine_load(load)
             case LoadProgress(fraction=fraction):
@@ -238,6 +301,16 @@ class EngineClient:
                 self._settle_start(info)
             case LoadFailed():
                 self._settle_start(report.error)
+
+    def _settle(self, request_id: int, outcome: Embeddings | Ranking | GlasshouseError) -> None:
+        """The one answer to an Embed or Rerank, if somebody still waits for it."""
+        reply = self._replies.get(request_id)
+        if reply is None or reply.done():
+            return
+        if isinstance(outcome, GlasshouseError):
+            reply.set_exception(outcome)
+        else:
+            reply.set_result(outcome)
 
     def _settle_start(self, outcome: EngineInfo | GlasshouseError) -> None:
         if self._loaded is None or self._loaded.done():
@@ -269,3 +342,5 @@ class EngineClient:
         self._end = self._end or reason
         for inbox in self._inboxes.values():
             inbox.fail(self._end)
+        for request_id in self._replies:
+            self._settle(request_id, self._end)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -16,7 +17,7 @@ from webui.config import Settings
 from webui.core.engine import Engine, EngineFactory
 from webui.core.engine_supervisor import EngineSupervisor
 from webui.core.model_load import Abandoned, ModelLoad
-from webui.core.planning import Planner, Target, choose_default, create_planner
+from webui.core.planning import STATE_FOLDER, Planner, Target, choose_default, create_planner
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
 from webui.errors import ContextTooLarge, EngineStopped, GlasshouseError, LoadFailed, LoadOvertaken, UnknownModel
@@ -164,6 +165,33 @@ class ModelManager:
             self._num_generating -= 1
             if not self._num_generating and self._load is not None:
                 self._load.may_start.set()
+
+    async def generate_aside(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
+        """Answer only if a model is loaded and stays so: nothing is loaded for this, and no load waits for it."""
+        if (engine := self._idle_engine()) is not None:
+            async with aclosing(engine.generate(request)) as events:
+                async for event in events:
+                    yield event
+
+    async def prefill(
+        self, request: GenerationRequest, stop: asyncio.Event | None = None
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Read a draft ahead, under the same condition. Ends as `generate` does."""
+        if (engine := self._idle_engine()) is not None:
+            async with aclosing(engine.prefill(request, stop=stop)) as events:
+                async for event in events:
+                    yield event
+
+    async def forget(self, conversation: str) -> None:
+        """Drop what is kept of a deleted conversation: in the engine's memory and on disk."""
+        if (engine := self._supervisor.engine) is not None and self._supervisor.is_ready:
+            engine.forget(conversation)
+        folder = self._settings.data_dir / STATE_FOLDER / conversation
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    def _idle_engine(self) -> Engine | None:
+        """The engine that is loaded, unless another one is about to take its place."""
+        return self._supervisor.engine if self._supervisor.is_ready and self._load is None else None
 
     async def ensure_loaded(self, name: str | None = None) -> Engine:
         """The running engine of the named model; for None of whatever is loaded or loading, else of the model that

@@ -15,6 +15,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from webui.core.model_manager import ModelManager
+from webui.core.read_ahead import ReadAhead
 from webui.errors import GlasshouseError, StoreError, UnknownMessage
 from webui.store.conversations import ConversationStore
 from webui.types import (
@@ -24,6 +25,7 @@ from webui.types import (
     Finished,
     GenerationEvent,
     GenerationRequest,
+    MessageChanged,
     ModelStatus,
     PromptProgress,
     Queued,
@@ -47,7 +49,7 @@ UNFORESEEN = "Something went wrong inside Glasshouse; its log says what. What wa
 
 
 class Reply:
-    """Writes one stored, still empty message. `message` is what everybody has been told of it so far."""
+    """Writes one stored message, empty or to be continued. `message` is what everybody has been told of it so far."""
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Reply:
         models: ModelManager,
         store: ConversationStore,
         publish: Callable[[ChatEvent], None],
+        read_ahead: ReadAhead | None = None,
     ) -> None:
         self.message = message
         self.waiting: ReplyWaiting | None = None
@@ -63,6 +66,7 @@ class Reply:
         self._models = models
         self._store = store
         self._publish = publish
+        self._read_ahead = read_ahead
         self._pending: dict[TextField, list[str]] = {"reasoning": [], "content": []}
         self._flush_timer: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
@@ -124,6 +128,7 @@ class Reply:
             "finish_reason": finished.reason,
             "usage": finished.usage,
             "timings": finished.timings,
+            "read_ahead": self._read_ahead.num_used(finished.usage) if self._read_ahead is not None else 0,
         }
 
     # --- events in -------------------------------------------------------------------------------------------------
@@ -152,14 +157,26 @@ class Reply:
                 self._append("content", text)
             case ReasoningDelta(text=text):
                 self._append("reasoning", text)
-            case Queued(position=position):
-                self._wait("queued", position=position)
+            case Queued(position=position, seconds=seconds):
+                self._wait("queued", position=position, seconds=seconds)
             case PromptProgress(done=done, total=total):
                 self._wait("reading", progress=done / total if total else 1.0)
-            case ContextTrimmed() | TokenLogprobs() | Finished():
+            case ContextTrimmed():
+                self._note_trimmed(event)
+            case TokenLogprobs() | Finished():
                 pass
             case _:
                 assert_never(event)
+
+    def _note_trimmed(self, event: ContextTrimmed) -> None:
+        """Messages are counted once, before the answer begins; tokens may go several times while it is written."""
+        before = self.message.trimmed or ContextTrimmed()
+        trimmed = ContextTrimmed(
+            num_messages=max(before.num_messages, event.num_messages), num_tokens=before.num_tokens + event.num_tokens
+        )
+        self._flush()
+        self.message = msgspec.structs.replace(self.message, trimmed=trimmed)
+        self._publish(MessageChanged(message=self.message))
 
     def _show_loading(self, status: ModelStatus) -> None:
         if status.state != "ready":
@@ -168,9 +185,16 @@ class Reply:
     # --- events out ------------------------------------------------------------------------------------------------
 
     def _wait(
-        self, phase: Literal["loading", "queued", "reading"], *, progress: float = 0.0, position: int = 0
+        self,
+        phase: Literal["loading", "queued", "reading"],
+        *,
+        progress: float = 0.0,
+        position: int = 0,
+        seconds: float | None = None,
     ) -> None:
-        waiting = ReplyWaiting(message_id=self.message.id, phase=phase, progress=progress, position=position)
+        waiting = ReplyWaiting(
+            message_id=self.message.id, phase=phase, progress=progress, position=position, seconds=seconds
+        )
         if waiting != self.waiting:
             self.waiting = waiting
             self._publish(waiting)

@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 
 from webui.errors import UnknownConversation, UnknownMessage
 from webui.store.database import Database
-from webui.types import ChatMessage, Conversation, SamplingParams, Timings, Usage
+from webui.types import ChatMessage, ContextTrimmed, Conversation, SamplingParams, Timings, Usage
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,8 +29,10 @@ INTERRUPTED = "Glasshouse was stopped while this was being written. What was wri
 _CONVERSATION = "id, title, created_at, updated_at, system_prompt, sampling"
 _MESSAGE = (
     "id, conversation_id, parent_id, role, content, reasoning, state, created_at, model_name, error, error_code, "
-    "finish_reason, usage, timings"
+    "finish_reason, usage, timings, trimmed, read_ahead"
 )
+
+_JSON_COLUMNS: dict[str, type[msgspec.Struct]] = {"usage": Usage, "timings": Timings, "trimmed": ContextTrimmed}
 
 
 class ConversationStore:
@@ -194,13 +196,13 @@ def _conversation(row: sqlite3.Row) -> Conversation:
 def _message_row(message: ChatMessage) -> dict[str, Any]:
     """Column → value, in the order of _MESSAGE."""
     row = {name: getattr(message, name) for name in _MESSAGE.split(", ")}
-    row["usage"] = _to_json(message.usage)
-    row["timings"] = _to_json(message.timings)
+    for name in _JSON_COLUMNS:
+        row[name] = _to_json(row[name])
     return row
 
 
 def _message(row: sqlite3.Row) -> ChatMessage:
     values = dict(zip(_MESSAGE.split(", "), row, strict=True))
-    values["usage"] = _from_json(values["usage"], Usage)
-    values["timings"] = _from_json(values["timings"], Timings)
+    for name, kind in _JSON_COLUMNS.items():
+        values[name] = _from_json(values[name], kind)
     return ChatMessage(**values)

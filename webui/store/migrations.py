@@ -78,4 +78,10 @@ async def create_sessions(connection: aiosqlite.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (create_conversations, create_preferences, create_sessions)
+async def add_context_notes(connection: aiosqlite.Connection) -> None:
+    """What an answer's model no longer saw of the conversation (JSON), and how much was read before it was sent."""
+    await connection.execute("ALTER TABLE messages ADD COLUMN trimmed TEXT")
+    await connection.execute("ALTER TABLE messages ADD COLUMN read_ahead INTEGER NOT NULL DEFAULT 0")
+
+
+MIGRATIONS: tuple[Migration, ...] = (create_conversations, create_preferences, create_sessions, add_context_notes)
