@@ -22,12 +22,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.engine.state_format import DamagedState, read_header, read_state, write_state
+from webui.engine.state_format import DamagedState, most_file_bytes, read_header, read_state, write_state
 
 logger = logging.getLogger(__name__)
 
 SHARE_OF_DISK = 10  #: at most a tenth of what would be free without these files
 MAX_WAITING_BYTES = 256 * 1024 * 1024  #: what waits to be written is in RAM; beyond this nothing more is taken
+MAX_ID_LENGTH = 200  #: characters of a conversation's id
 ABANDONED_SECONDS = 600  #: a temporary file of this age has no writer any more
 _SUFFIX, _TEMPORARY = ".kv", ".tmp"
 _PLAIN_ID = re.compile(r"[0-9a-f-]{1,64}")
@@ -76,7 +77,7 @@ class StateFiles:
 
     def write(self, conversation: str, tokens: Sequence[int], state: bytes) -> StoredState | None:
         """Have a conversation's state written, in place of its former one. None: it is not kept."""
-        if not conversation or len(state) > self._max_bytes:
+        if not 0 < len(conversation) <= MAX_ID_LENGTH or len(state) > self._max_bytes:
             return None
         stored = StoredState(conversation, tuple(tokens), self._path(conversation))
         with self._changed:
@@ -145,7 +146,7 @@ class StateFiles:
         stored = job.stored
         folder = stored.path.parent
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self._make_room(len(job.state), stored.path):
+        if not self._make_room(most_file_bytes(len(stored.tokens), len(job.state)), stored.path):
             return
         folder.mkdir(mode=0o700, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, suffix=_TEMPORARY)  # readable by its owner only
@@ -170,9 +171,7 @@ class StateFiles:
         limit = min(self._max_bytes, (used + shutil.disk_usage(self._root).free) // SHARE_OF_DISK)
         if num_bytes > limit:
             return False
-        for file in files:
-            if file.path == path:
-                used -= file.num_bytes  # it will be replaced
+        used -= sum(file.num_bytes for file in files if file.path == path)  # it will be replaced
         for file in files:
             if used + num_bytes <= limit:
                 break

@@ -22,7 +22,7 @@ import msgspec
 _MAGIC = b"GLASSKV\x01"  #: the last byte is the version
 _PREFIX = struct.Struct(">8sI")
 _DIGEST_BYTES = 16
-_MAX_HEADER_BYTES = 4096
+_MAX_HEADER_BYTES = 1024
 _TOKEN_BYTES = 4
 
 
@@ -39,6 +39,11 @@ class StateHeader(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     num_state_bytes: int
     tokens_digest: bytes
     state_digest: bytes
+
+
+def most_file_bytes(num_tokens: int, num_state_bytes: int) -> int:
+    """How large the file of such a state can get."""
+    return _PREFIX.size + _MAX_HEADER_BYTES + _DIGEST_BYTES + num_tokens * _TOKEN_BYTES + num_state_bytes
 
 
 def write_state(file: BinaryIO, model_key: str, conversation: str, tokens: Sequence[int], state: bytes) -> None:
