@@ -21,13 +21,11 @@ async def title_of(chats: Chats, conversation_id: str) -> str:
     return (await chats.thread(conversation_id)).conversation.title
 
 
-async def first_answer(chats: Chats, engines: FakeEngines, *, thinks: bool = False) -> tuple[str, FakeAnswer]:
+async def first_answer(chats: Chats, engines: FakeEngines) -> tuple[str, FakeAnswer]:
     """A new chat whose first question was answered in order: its id, and the question for a title."""
     conversation = await chats.create()
     await chats.send(conversation.id, QUESTION, owner="ada")
     answer = await engines.next_answer()
-    if thinks:
-        answer.think("Rye needs a sourdough.")
     answer.say("With rye flour and patience.")
     answer.finish()
     return conversation.id, await engines.next_side_job()
@@ -37,7 +35,7 @@ async def test_after_its_first_answer_a_chat_gets_a_title_from_a_fork_of_itself(
     chats: Chats, engines: FakeEngines
 ) -> None:
     conversation_id, title = await first_answer(chats, engines)
-    assert [message.content for message in title.messages] == [QUESTION, "With rye flour and patience.", INSTRUCTION]
+    assert [message.content for message in title.messages] == [f"{QUESTION}\n\n{INSTRUCTION}"]
     request = title.request
     assert (request.is_side_job, request.priority, request.conversation) == (True, Priority.BACKGROUND, "")
     assert (request.owner, request.sampling.temperature, request.sampling.stop) == ("ada", 0.0, ("\n",))
@@ -50,15 +48,6 @@ async def test_after_its_first_answer_a_chat_gets_a_title_from_a_fork_of_itself(
 
 async def has_title(chats: Chats, conversation_id: str, title: str) -> bool:
     return await title_of(chats, conversation_id) == title
-
-
-async def test_behind_an_answer_that_was_thought_about_the_question_itself_asks_for_the_title(
-    chats: Chats, engines: FakeEngines
-) -> None:
-    """Templates leave former thoughts out: what stands behind the question would have to be read again."""
-    _, title = await first_answer(chats, engines, thinks=True)
-    (message,) = title.messages
-    assert message.content.startswith(QUESTION) and message.content.endswith(INSTRUCTION)
 
 
 async def test_a_name_of_ones_own_is_never_replaced(chats: Chats, engines: FakeEngines) -> None:
@@ -107,8 +96,8 @@ async def test_only_a_first_answer_that_ended_in_order_asks_for_a_title(chats: C
 
 
 def test_the_fork_is_an_ordinary_request_that_leaves_nothing_behind() -> None:
-    request = build_title_request(ASKED, "With rye flour.", has_thought=False)
-    assert request.messages[: len(ASKED.messages)] == ASKED.messages
+    request = build_title_request(ASKED)
+    assert request.messages[-1].content.startswith(QUESTION)
     assert (request.is_side_job, request.conversation, request.overflow) == (True, "", "error")
 
 
@@ -120,14 +109,24 @@ def test_the_fork_is_an_ordinary_request_that_leaves_nothing_behind() -> None:
         ("**Dark *Rye* Bread**", "Dark Rye Bread"),
         ("\n\n# Topic - Rye bread\nand more", "Rye bread"),
         ("„Dunkles Roggenbrot: rye“", "Dunkles Roggenbrot: rye"),
+        (' "Rye Bread" in 3 to 5 words', "Rye Bread"),
+        (" 3 to 5 words about bread", None),
         ("", None),
         ("...", None),
         ("I'm sorry, but I cannot bake bread", None),
         ("Here is a title for the bread", None),
         ("The Sea of Shadows", None),  # about something else
+        ("A Bread Function for Square Roots", None),  # mostly invented
+        ("Breads", "Breads"),
         ("A bread that is so very long in its name that no list could ever show it in full", None),
         ("Baking a bread is a process that takes time and rye", None),  # a sentence, no title
     ],
 )
 def test_what_is_taken_for_a_title(written: str, title: str | None) -> None:
     assert clean_title(written, ASKED.messages, "With rye flour and patience.") == title
+
+
+def test_a_title_in_a_script_without_spaces_is_compared_by_its_characters() -> None:
+    asked = (Message(role="user", content="如何在家烤黑麦面包？"),)
+    assert clean_title("烤黑麦面包", asked, "") == "烤黑麦面包"
+    assert clean_title("天气预报", asked, "") is None

@@ -63,7 +63,7 @@ class TitleWriter:
         try:
             if (await self._store.get(conversation_id)).title != first_line:
                 return
-            title = clean_title(await self._ask(message, request), request.messages, message.content)
+            title = clean_title(await self._ask(request), request.messages, message.content)
             if title is None or (await self._store.get(conversation_id)).title != first_line:
                 return
             await self._store.rename(conversation_id, title)
@@ -72,7 +72,6 @@ class TitleWriter:
         else:
             self._on_title(conversation_id)
 
-    async def _ask(self, message: ChatMessage, request: GenerationRequest) -> str:
-        question = build_title_request(request, message.content, has_thought=bool(message.reasoning))
-        async with aclosing(self._models.generate_aside(question)) as events:
+    async def _ask(self, request: GenerationRequest) -> str:
+        async with aclosing(self._models.generate_aside(build_title_request(request))) as events:
             return "".join([event.text async for event in events if isinstance(event, TextDelta)])

@@ -1,8 +1,9 @@
 """A title for a conversation, written by the model that has just answered in it.
 
-It is a fork of the conversation's own state: the same messages, the answer, and one short instruction behind them, so
-that next to nothing has to be read for it. Small models write poor titles now and then; what is not clearly better than
-the first line of the question is not taken. It knows prompts and words; it does not know stores or engines.
+It is a fork of the conversation's own state: the same messages with one short instruction behind them, so that next to
+nothing has to be read for it. Small models write poor titles now and then; what does not look like a title of this
+conversation is not taken, and the first line of the question stays. It knows prompts and words; it does not know
+stores or engines.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from webui.core.prompt import MAX_TITLE_CHARACTERS
 from webui.types import GenerationRequest, Message, Priority, SamplingParams
 
-INSTRUCTION = "Write a title for this chat in 3 to 5 words."
+INSTRUCTION = "Name this chat in 3 to 5 words."
 BEGINNING = "Title:"  #: the answer begins with it: the model neither thinks nor chats first
 
 _MAX_TOKENS = 16
@@ -23,28 +24,26 @@ _MAX_WORDS = 9
 _LABEL = re.compile(r"^(?:chat |conversation )?(?:title|topic|subject)\s*[:：-]\s*", re.IGNORECASE)
 _MARKUP = re.compile(r"[*_`#]+|^>\s*|<[^>]*>")
 _ENDS = " \t\"'“”„‘’«».,;:!?-–—()[]{}"
+_QUOTED = re.compile(r"\s*[\"“„«](.+?)[\"”“»]")
 _REFUSAL = re.compile(
-    r"\b(?:i['’]?m|i am|i can(?:no|['’])t|i don['’]?t|sorry|as an ai|language model|here(?:['’]s| is)|sure)\b",
+    r"\b(?:3 to 5 words|i['’]?m|i am|i can(?:no|['’])t|i don['’]?t|sorry|as an ai|language model|here(?:['’]s| is)|sure)\b",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w{3,}")
+_FIRST_UNSPACED = "\u2e80"  # Chinese, Japanese, Korean
 
 
-def build_title_request(asked: GenerationRequest, answer: str, *, has_thought: bool) -> GenerationRequest:
-    """The question for a title of what `asked` began and `answer` ended.
+def build_title_request(asked: GenerationRequest) -> GenerationRequest:
+    """The question for a title of what `asked` began.
 
-    Templates take former thoughts out of a conversation, so behind an answer that was thought about nothing would be
-    in memory any more: there the title is asked for with the question itself.
+    The instruction joins the question instead of following the answer: small models write better titles so, and it
+    costs nothing behind an answer that was thought about either (templates take former thoughts out of a conversation,
+    so that its answer would have to be read again).
     """
-    if has_thought:
-        *before, last = asked.messages
-        messages = (*before, Message(role=last.role, content=f"{last.content}\n\n{INSTRUCTION}"))
-    else:
-        reply = Message(role="assistant", content=answer)
-        messages = (*asked.messages, reply, Message(role="user", content=INSTRUCTION))
+    *before, last = asked.messages
     return msgspec.structs.replace(
         asked,
-        messages=messages,
+        messages=(*before, Message(role=last.role, content=f"{last.content}\n\n{INSTRUCTION}")),
         sampling=SamplingParams(temperature=0.0, max_tokens=_MAX_TOKENS, stop=("\n",)),
         priority=Priority.BACKGROUND,
         conversation="",
@@ -57,14 +56,30 @@ def build_title_request(asked: GenerationRequest, answer: str, *, has_thought: b
 def clean_title(written: str, asked: Sequence[Message], answer: str) -> str | None:
     """The title in what the model wrote, or None when it wrote none that fits the conversation."""
     line = next((line for line in written.splitlines() if line.strip()), "")
-    title = _LABEL.sub("", _MARKUP.sub("", line).strip(_ENDS))
+    title = _LABEL.sub("", _MARKUP.sub("", line).strip())
+    if quoted := _QUOTED.match(title):
+        title = quoted[1]
     title = " ".join(title.strip(_ENDS).split())
     if not title or len(title) > MAX_TITLE_CHARACTERS or len(title.split()) > _MAX_WORDS or _REFUSAL.search(title):
         return None
     said = " ".join([*(message.content for message in asked if message.role == "user"), answer])
-    return title if _words(title) & _words(said) else None
+    return title if _is_about(title, said) else None
+
+
+def _is_about(title: str, said: str) -> bool:
+    """Whether at least half of the title's words (or of its characters, in scripts without spaces) were said."""
+    if any(character >= _FIRST_UNSPACED for character in title):
+        letters = [character for character in title if character.isalpha()]
+        return 2 * sum(character in said for character in letters) >= len(letters) > 0
+    words, known = _words(title), _words(said)
+    num_known = sum(any(_is_same(word, other) for other in known) for word in words)
+    return 2 * num_known >= len(words) > 0
 
 
 def _words(text: str) -> set[str]:
-    """What a word begins with: inflections count as the same word."""
-    return {word.lower()[:5] for word in _WORD.findall(text)}
+    return {word.lower() for word in _WORD.findall(text)}
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Inflections count as the same word: bake and baking do not, plan and planning, eggs and egg do."""
+    return one.startswith(other) or other.startswith(one)
