@@ -108,7 +108,7 @@ def test_the_fork_is_an_ordinary_request_that_leaves_nothing_behind() -> None:
         ('Title: "Rye Bread at Home."', "Rye Bread at Home"),
         ("**Dark *Rye* Bread**", "Dark Rye Bread"),
         ("\n\n# Topic - Rye bread\nand more", "Rye bread"),
-        ("„Dunkles Roggenbrot: rye“", "Dunkles Roggenbrot: rye"),
+        ("„Rye bread“", "Rye bread"),
         (' "Rye Bread" in 3 to 5 words', "Rye Bread"),
         (" 3 to 5 words about bread", None),
         ("", None),

@@ -26,7 +26,8 @@ _MARKUP = re.compile(r"[*_`#]+|^>\s*|<[^>]*>")
 _ENDS = " \t\"'“”„‘’«».,;:!?-–—()[]{}"
 _QUOTED = re.compile(r"\s*[\"“„«](.+?)[\"”“»]")
 _REFUSAL = re.compile(
-    r"\b(?:3 to 5 words|i['’]?m|i am|i can(?:no|['’])t|i don['’]?t|sorry|as an ai|language model|here(?:['’]s| is)|sure)\b",
+    r"\b(?:3 to 5 words|i['’]?m|i am|i can(?:no|['’])t|i don['’]?t|sorry|as an ai|language model|here(?:['’]s| is)"
+    r"|sure)\b",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w{3,}")
@@ -81,5 +82,5 @@ def _words(text: str) -> set[str]:
 
 
 def _is_same(one: str, other: str) -> bool:
-    """Inflections count as the same word: bake and baking do not, plan and planning, eggs and egg do."""
+    """A word and a longer form of it count as the same: egg and eggs, plan and planning."""
     return one.startswith(other) or other.startswith(one)
