@@ -16,7 +16,7 @@ import llama_cpp
 import numpy as np
 import pytest
 
-from tests.engine.test_loop import Script
+from tests.engine.script import Script
 from tests.engine.tiny_embedding_models import (
     BERT_CONTEXT,
     CLS,

@@ -16,6 +16,8 @@ from webui.config import Settings
 from webui.core.access import Access
 from webui.core.chat import Chats
 from webui.core.data_lock import DataLock
+from webui.core.embedding_engine import EmbeddingEngineFactory
+from webui.core.embedding_models import EmbeddingModels
 from webui.core.engine import EngineFactory
 from webui.core.engine_client import EngineClient
 from webui.core.model_manager import ModelManager
@@ -40,12 +42,20 @@ class Application:
     catalog: Catalog
     uploads: ObservedUploads
     models: ModelManager
+    embedding_models: EmbeddingModels
     chats: Chats
     access: Access
 
-    def __init__(self, settings: Settings, *, engine_factory: EngineFactory = EngineClient) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        engine_factory: EngineFactory = EngineClient,
+        embedding_engine_factory: EmbeddingEngineFactory = EngineClient,
+    ) -> None:
         self.settings = settings
         self._engine_factory = engine_factory
+        self._embedding_engine_factory = embedding_engine_factory
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -92,6 +102,10 @@ class Application:
         self.catalog = self._create_catalog()
         self.models = ModelManager(self.catalog, self.preferences, settings, engine_factory=self._engine_factory)
         closing.push_async_callback(self.models.close)
+        self.embedding_models = EmbeddingModels(
+            lambda: self.catalog, settings, engine_factory=self._embedding_engine_factory
+        )
+        closing.push_async_callback(self.embedding_models.close)
         self.uploads = ObservedUploads(
             Uploads(settings.models_dir), on_complete=lambda: self.models.catalog_changed.emit(None)
         )

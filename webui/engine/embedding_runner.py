@@ -13,11 +13,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from webui.engine.vectors import Matrix
 from webui.errors import LoadFailed
@@ -25,6 +26,8 @@ from webui.types import EngineInfo, EngineOptions, ModelKind
 
 if TYPE_CHECKING:
     from webui.engine.model_runner import LlamaLog
+
+Integers = npt.NDArray[np.int32]
 
 PIECE_TOKENS = 256  #: that are computed at once where a sequence can be read in pieces
 MIN_BATCH_TOKENS = 512  #: room for several short inputs, however short the model's context is
@@ -68,6 +71,33 @@ def find_pooling(model: llama_cpp.llama_model_p) -> Pooling | None:
     )
 
 
+class _Batch:
+    """A `llama_batch` over arrays, so that filling it costs nothing beside computing it."""
+
+    def __init__(self, size: int) -> None:
+        self._tokens, self._positions, self._slots = (np.zeros(size, dtype=np.int32) for _ in range(3))
+        self._num_slots = np.ones(size, dtype=np.int32)  # that each token belongs to
+        step = self._slots.itemsize
+        self._slot_pointers = np.arange(size, dtype=np.uintp) * step + self._slots.ctypes.data
+        self._outputs = np.ones(size, dtype=np.int8)  # pooling takes all of them
+        self.struct = llama_cpp.llama_batch()
+        fields = (
+            ("token", self._tokens),
+            ("pos", self._positions),
+            ("n_seq_id", self._num_slots),
+            ("seq_id", self._slot_pointers),
+            ("logits", self._outputs),
+        )
+        kinds: dict[str, Any] = {name: kind for name, kind, *_ in llama_cpp.llama_batch._fields_}
+        for name, array in fields:
+            setattr(self.struct, name, ctypes.cast(array.ctypes.data, kinds[name]))
+
+    def fill(self, tokens: Integers, positions: Integers, slots: Integers) -> None:
+        count = len(tokens)
+        self._tokens[:count], self._positions[:count], self._slots[:count] = tokens, positions, slots
+        self.struct.n_tokens = count
+
+
 class LlamaEmbeddingRunner:
     """A loaded model that embeds or ranks. Satisfies `EmbeddingRunner`; create it with `load_embedding_runner`."""
 
@@ -86,7 +116,7 @@ class LlamaEmbeddingRunner:
         self._context = context
         self._memory = llama_cpp.llama_get_memory(context)  # None: an encoder keeps nothing
         self._piece_tokens = llama_cpp.llama_n_batch(context)
-        self._batch = llama_cpp.llama_batch_init(self._piece_tokens, 0, 1)
+        self._batch = _Batch(self._piece_tokens)
         self._vocab = llama_cpp.llama_model_get_vocab(model)
         self._rerank_template = _rerank_template(model)
         self.num_vocab: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
@@ -138,27 +168,21 @@ class LlamaEmbeddingRunner:
         rows = np.empty((len(sequences), self.embedding_length), dtype=np.float32)
         if self._memory is not None:
             llama_cpp.llama_memory_clear(self._memory, False)
-        places = [
-            (slot, position, token) for slot, tokens in enumerate(sequences) for position, token in enumerate(tokens)
-        ]
-        for start in range(0, len(places), self._piece_tokens):
-            piece = places[start : start + self._piece_tokens]
-            self._compute_piece(piece)
-            for slot in sorted({slot for slot, _, _ in piece}):
+        tokens = np.concatenate([np.asarray(sequence, dtype=np.int32) for sequence in sequences])
+        lengths = [len(sequence) for sequence in sequences]
+        slots = np.repeat(np.arange(len(sequences), dtype=np.int32), lengths)
+        positions = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
+        for start in range(0, len(tokens), self._piece_tokens):
+            piece = slice(start, start + self._piece_tokens)
+            self._batch.fill(tokens[piece], positions[piece], slots[piece])
+            self._compute_batch()
+            for slot in range(slots[piece][0], slots[piece][-1] + 1):
                 rows[slot] = self._vector(slot)  # of one that goes on in the next piece it is overwritten there
         return rows
 
-    def _compute_piece(self, piece: list[tuple[int, int, int]]) -> None:
-        batch = self._batch
-        for row, (slot, position, token) in enumerate(piece):
-            batch.token[row] = token
-            batch.pos[row] = position
-            batch.n_seq_id[row] = 1
-            batch.seq_id[row][0] = slot
-            batch.logits[row] = 1  # pooling takes all of them
-        batch.n_tokens = len(piece)
+    def _compute_batch(self) -> None:
         compute = llama_cpp.llama_encode if self._memory is None else llama_cpp.llama_decode
-        if (status := compute(self._context, batch)) != 0:
+        if (status := compute(self._context, self._batch.struct)) != 0:
             raise RuntimeError(f"{compute.__name__} failed with {status}")
 
     def _vector(self, slot: int) -> Matrix:

@@ -127,6 +127,7 @@ def _describe(found: FoundModel, cached: _CachedHeader, model_id: str) -> ModelF
         quantization=header.quantization if header else "",
         context_train=header.context_train if header else 0,
         is_chat=header.is_chat if header else False,
+        kind=header.model_kind if header else None,
         problem=cached.problem,
     )
 

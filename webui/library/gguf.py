@@ -15,10 +15,12 @@ from webui.library.byte_reader import KnownArrays
 from webui.library.ggml_types import FILE_TYPES, GUESSED_FILE_TYPE
 from webui.library.gguf_file import GgufFile, MetadataValue, parse_gguf_file
 from webui.library.split import list_parts
+from webui.types import ModelKind
 
 _Key = TypeVar("_Key", int, str)
 
 _MAX_LAYERS = 4096
+_RANK_POOLING = 4
 _MAX_COUNT = (1 << 31) - 1  # llama.cpp keeps these in 32 bits
 
 # Architectures without a key that tells: models that embed or rank, and files that llama.cpp cannot chat with at all.
@@ -81,8 +83,19 @@ class GgufHeader:
         return self.pooling_type != 0 or self.architecture in _EMBEDDING_ARCHITECTURES
 
     @property
+    def model_kind(self) -> ModelKind | None:
+        """What the model is made for; None: something that Glasshouse does not run."""
+        if self.unsupported_reason is not None:
+            return None
+        if self.pooling_type == _RANK_POOLING:
+            return "rerank"
+        if self.is_embedding:
+            return "embedding"
+        return "chat" if self.is_causal else None
+
+    @property
     def is_chat(self) -> bool:
-        return not self.is_embedding and self.is_causal and self.unsupported_reason is None
+        return self.model_kind == "chat"
 
     @property
     def unsupported_reason(self) -> str | None:
