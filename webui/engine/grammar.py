@@ -26,7 +26,8 @@ from webui.types import Grammar
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions  # exists for type checkers only
 
-MAX_SOURCE = 65536  #: characters
+MAX_SOURCE = 65_536  #: characters
+MAX_GBNF = 20_000  #: characters; compiling takes quadratic time in a rule's length
 MAX_CHOICES = 1000
 _NUM_KEPT = 8  #: compiled grammars; n answers of one request compile theirs once
 _LIMITS = llguidance.LLParserLimits(
@@ -141,8 +142,9 @@ def _refusal(grammar: Grammar, reason: str) -> InvalidRequest:
 
 def _definition(grammar: Grammar) -> str:
     """The grammar in llguidance's terms."""
-    if len(grammar.source) > MAX_SOURCE:
-        raise InvalidRequest(f"The {_NAMES[grammar.kind]} is longer than {MAX_SOURCE:,} characters.")
+    most = MAX_GBNF if grammar.kind == "gbnf" else MAX_SOURCE
+    if len(grammar.source) > most:
+        raise InvalidRequest(f"The {_NAMES[grammar.kind]} is longer than {most:,} characters.")
     try:
         grammar.source.encode()
     except UnicodeEncodeError as error:

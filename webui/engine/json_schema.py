@@ -16,6 +16,7 @@ from typing import Any
 from webui.errors import InvalidRequest
 
 MAX_DEPTH = 100
+MAX_PROPERTIES = 1000  #: of all objects together; compiling takes quadratic time in those of one object
 _ANNOTATIONS = frozenset(
     {"$comment", "$vocabulary", "contentEncoding", "contentMediaType", "contentSchema", "default", "deprecated",
      "description", "discriminator", "example", "examples", "readOnly", "title", "writeOnly"}
@@ -57,6 +58,9 @@ def read_schema(source: str) -> dict[str, Any]:
         raise InvalidRequest("A JSON schema is an object.")
     places: set[str] = set()
     strict: dict[str, Any] = _strict(schema, "#", places)
+    num_properties = sum(place.split("/")[-2:-1] == ["properties"] for place in places)
+    if num_properties > MAX_PROPERTIES:
+        raise InvalidRequest(f"The JSON schema names {num_properties:,} properties; at most {MAX_PROPERTIES:,} can be.")
     for reference in _references(strict):
         if "#/" in reference and reference not in places:
             raise InvalidRequest(f"The JSON schema's $ref “{_short(reference)}” does not lead to a schema in it.")

@@ -54,7 +54,9 @@ def check_sampling(sampling: SamplingParams, num_vocab: int | None = None) -> No
     if len(sampling.stop) > MAX_STOPS or any(len(stop) > MAX_STOP_LENGTH for stop in sampling.stop):
         raise InvalidRequest(f"stop takes at most {MAX_STOPS} texts of at most {MAX_STOP_LENGTH} characters.")
     breakers = sampling.dry_sequence_breakers
-    if len(breakers) > MAX_BREAKERS or not all(0 < len(text) <= MAX_BREAKER_LENGTH for text in breakers):
+    if len(breakers) > MAX_BREAKERS or not all(
+        0 < len(text) <= MAX_BREAKER_LENGTH and "\0" not in text for text in breakers
+    ):
         raise InvalidRequest(
             f"dry_sequence_breakers takes at most {MAX_BREAKERS} texts of 1 to {MAX_BREAKER_LENGTH} characters."
         )
