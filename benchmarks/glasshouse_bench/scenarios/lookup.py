@@ -1,0 +1,34 @@
+"""A continuation that prompt lookup predicts nearly always, against our own plain decoding."""
+
+from __future__ import annotations
+
+from glasshouse_bench import engine
+from glasshouse_bench.scenarios.base import Against, Bar, Figures, Scenario
+from glasshouse_bench.setup import Setup
+from glasshouse_bench.text import user, words
+
+_TIMES = 8
+
+
+class Lookup(Scenario):
+    """The answer has begun as one line over and over; the model goes on with it. The random model repeats a word."""
+
+    bars = (
+        Bar("lookup", "A continuation that prompt lookup predicts, one person, against our own plain decoding",
+            "guessing", "tokens/s", 1.25, at_least=True, against=Against.OURSELVES, baseline="plain"),
+    )  # fmt: skip
+
+    async def measure_engine(self, setup: Setup, seed: str) -> Figures:
+        line = f"The {words(10, seed)}.\n"
+        question = engine.request(
+            [user(f"Write this line again and again: {line}")], setup.sizes.answer, continuation=line * _TIMES
+        )
+        figures: Figures = {}
+        texts = set()
+        for name, speculate in (("plain", False), ("guessing", True)):
+            async with engine.open_engine(setup, repeating=True, speculate=speculate) as running:
+                answer = await engine.ask(running, question)
+                figures[name] = answer.tokens_per_second
+                texts.add(answer.text)
+        figures["same_text"] = float(len(texts) == 1)
+        return figures

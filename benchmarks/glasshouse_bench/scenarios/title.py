@@ -1,0 +1,28 @@
+"""A title at any chat length: how many prompt tokens it costs to find one."""
+
+from __future__ import annotations
+
+from glasshouse_bench import engine
+from glasshouse_bench.scenarios.base import Against, Bar, Figures, Scenario
+from glasshouse_bench.setup import Setup
+from glasshouse_bench.text import assistant, paste, user
+
+_WISH = "Give this conversation a title of at most five words."
+
+
+class Title(Scenario):
+    bars = (
+        Bar("title", "A title at any chat length: prompt tokens evaluated", "tokens", "tokens", 40, at_least=False,
+            against=Against.NOTHING),
+    )  # fmt: skip
+
+    async def measure_engine(self, setup: Setup, seed: str) -> Figures:
+        costs = []
+        async with engine.open_engine(setup) as running:
+            for length in setup.sizes.chats:
+                chat = paste(length, f"{seed}/{length}")
+                answer = await engine.ask(running, engine.request(chat, 32, conversation=f"chat of {length}"))
+                wish = [*chat, assistant(answer.text), user(_WISH)]
+                title = await engine.ask(running, engine.request(wish, 12, is_side_job=True))
+                costs.append(title.usage.prompt_tokens - title.usage.cached_tokens)
+        return {"tokens": max(costs)}
