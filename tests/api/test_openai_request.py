@@ -68,12 +68,9 @@ def test_no_model_means_the_current_one(name: str | None) -> None:
     [
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
         ("tool_choice", "required"),
-        ("response_format", {"type": "json_object"}),
-        ("logprobs", True),
-        ("logit_bias", {"5": -100}),
         ("modalities", ["audio"]),
         ("reasoning_effort", "high"),
-        ("mirostat", 2),
+        ("guided_regex", "a+"),
     ],
 )
 def test_what_would_be_ignored_is_refused_by_name(name: str, value: object) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import openai
+import pydantic
 import pytest
 import websockets
 
@@ -71,6 +72,46 @@ async def test_the_official_client_streams_the_same_answer(client: openai.AsyncO
     assert sum(bool(chunk.choices and chunk.choices[0].delta.content) for chunk in chunks) > 3, "it came in one lump"
 
 
+async def test_the_official_client_gets_an_answer_in_its_form(client: openai.AsyncOpenAI) -> None:
+    """Through every door and pipe: a pydantic model goes out as a schema and comes back filled in."""
+
+    class Bird(pydantic.BaseModel):
+        name: str = pydantic.Field(max_length=12)
+        can_fly: bool
+        legs: int = pydantic.Field(ge=0, le=2)
+
+    reply = await client.chat.completions.parse(
+        model="default", messages=BIRDS, response_format=Bird, max_completion_tokens=100
+    )
+    bird = reply.choices[0].message.parsed
+    assert bird is not None
+    assert 0 <= bird.legs <= 2
+    assert reply.choices[0].finish_reason == "stop"
+
+    with pytest.raises(openai.BadRequestError, match="uniqueItems"):
+        schema: Any = {"name": "birds", "schema": {"type": "array", "uniqueItems": True}}
+        await client.chat.completions.create(
+            model="default", messages=BIRDS, response_format={"type": "json_schema", "json_schema": schema}
+        )
+
+
+async def test_the_official_client_reads_log_probabilities(client: openai.AsyncOpenAI) -> None:
+    options: Any = {"model": "default", "messages": BIRDS, "max_completion_tokens": 6, "temperature": 0}
+    options |= {"logprobs": True, "top_logprobs": 2}
+    reply = await client.chat.completions.create(**options)
+    odds = reply.choices[0].logprobs
+    assert odds is not None and odds.content is not None
+    assert "".join(token.token for token in odds.content) == reply.choices[0].message.content
+    assert all(token.logprob <= 0 and len(token.top_logprobs) == 2 for token in odds.content)
+    stream = await client.chat.completions.create(**options, stream=True)
+    streamed = [
+        token.token
+        async for chunk in stream
+        for token in (chunk.choices[0].logprobs and chunk.choices[0].logprobs.content) or []
+    ]
+    assert streamed == [token.token for token in odds.content]
+
+
 async def test_errors_become_the_clients_own_exceptions(client: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as missing:
         await client.chat.completions.create(model="gpt-9", messages=BIRDS)
@@ -84,7 +125,7 @@ async def test_errors_become_the_clients_own_exceptions(client: openai.AsyncOpen
     assert "8,192" in too_long.value.message
 
     with pytest.raises(openai.BadRequestError, match="not supported yet"):
-        await client.chat.completions.create(model="default", messages=BIRDS, response_format={"type": "json_object"})
+        await client.chat.completions.create(model="default", messages=BIRDS, modalities=["audio"])
 
 
 async def test_the_official_client_lists_models(client: openai.AsyncOpenAI) -> None:

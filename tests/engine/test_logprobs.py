@@ -26,7 +26,8 @@ def test_log_softmax_best_first() -> None:
 
 def test_none_of_the_alternatives_may_be_asked_for() -> None:
     odds = token_logprobs(np.zeros(4, np.float32), 3, 0, lambda _token: b"x")
-    assert odds == TokenLogprobs(chosen=AlternativeToken(token=b"x", logprob=pytest.approx(math.log(0.25))), top=())
+    assert odds == TokenLogprobs(chosen=AlternativeToken(token=b"x", logprob=odds.chosen.logprob), top=())
+    assert odds.chosen.logprob == pytest.approx(math.log(0.25))
 
 
 def test_all_alternatives_add_up_to_one() -> None:

@@ -23,7 +23,7 @@ from webui.api.openai_request import ChatRequest
 from webui.api.sse import DONE, EventStream, comment, frame
 from webui.core.application import Application
 from webui.errors import GlasshouseError, UnknownModel
-from webui.types import Finished, GenerationEvent, ModelFile, PromptProgress, Queued
+from webui.types import Finished, GenerationEvent, ModelFile, PromptProgress, Queued, TokenLogprobs
 
 PATH = "/v1/chat/completions"
 Events = AsyncGenerator[GenerationEvent, None]
@@ -104,7 +104,10 @@ async def _frames(
         try:
             async for event in _chain(first, events):
                 chunk = completion.event_chunk(event)
-                yield frame(chunk) if chunk else comment(_waiting_for(event))
+                if chunk is not None:
+                    yield frame(chunk)
+                elif not isinstance(event, TokenLogprobs):  # comes with the next text
+                    yield comment(_waiting_for(event))
                 if isinstance(event, Finished) and include_usage:
                     yield frame(completion.usage_chunk(event.usage))
         except GlasshouseError as error:

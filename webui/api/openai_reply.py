@@ -13,6 +13,7 @@ from typing import Any
 
 from webui import __version__
 from webui.types import (
+    AlternativeToken,
     ContextTrimmed,
     Finished,
     GenerationEvent,
@@ -25,6 +26,8 @@ from webui.types import (
     Usage,
 )
 
+_LEAST_LOGPROB = -9999.0  # OpenAI's for "very unlikely"; JSON has no infinity
+
 
 class Completion:
     """The parts that every object of one answer shares: its id, its time, its model."""
@@ -36,11 +39,13 @@ class Completion:
             "model": model,
             "system_fingerprint": f"glasshouse-{__version__}",
         }
+        self._untold: list[TokenLogprobs] = []  #: their text has not come yet
 
     async def collect(self, events: AsyncIterator[GenerationEvent]) -> dict[str, Any]:
         """The `chat.completion` object of a whole answer."""
         content: list[str] = []
         reasoning: list[str] = []
+        logprobs: list[TokenLogprobs] = []
         finished: Finished | None = None
         async for event in events:
             match event:
@@ -48,6 +53,8 @@ class Completion:
                     content.append(text)
                 case ReasoningDelta(text=text):
                     reasoning.append(text)
+                case TokenLogprobs():
+                    logprobs.append(event)
                 case Finished():
                     finished = event
         if finished is None:
@@ -55,7 +62,12 @@ class Completion:
         message: dict[str, Any] = {"role": "assistant", "content": "".join(content), "refusal": None}
         if reasoning:
             message["reasoning_content"] = "".join(reasoning)
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(finished)}
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": logprobs_object(logprobs),
+            "finish_reason": finish_reason(finished),
+        }
         return {
             **self._common,
             "object": "chat.completion",
@@ -68,9 +80,11 @@ class Completion:
         choice = {
             "index": 0,
             "delta": delta,
-            "logprobs": None,
+            "logprobs": logprobs_object(self._untold) if finished or "content" in delta else None,
             "finish_reason": finish_reason(finished) if finished else None,
         }
+        if choice["logprobs"]:
+            self._untold = []
         chunk = {**self._common, "object": "chat.completion.chunk", "choices": [choice]}
         return chunk | ({"timings": timings_object(finished.timings)} if finished else {})
 
@@ -89,12 +103,33 @@ class Completion:
                 return self.chunk({"reasoning_content": text})
             case Finished():
                 return self.chunk({}, event)
-            case Queued() | PromptProgress() | ContextTrimmed() | TokenLogprobs():
+            case TokenLogprobs():
+                self._untold.append(event)
+                return None
+            case Queued() | PromptProgress() | ContextTrimmed():
                 return None
 
 
 def finish_reason(finished: Finished) -> str:
     return "length" if finished.reason == "length" else "stop"
+
+
+def logprobs_object(logprobs: list[TokenLogprobs]) -> dict[str, Any] | None:
+    """None when there are none, as OpenAI has it for requests that did not ask."""
+    if not logprobs:
+        return None
+    content = [
+        {**_odds_object(odds.chosen), "top_logprobs": [_odds_object(token) for token in odds.top]} for odds in logprobs
+    ]
+    return {"content": content, "refusal": None}
+
+
+def _odds_object(token: AlternativeToken) -> dict[str, Any]:
+    return {
+        "token": token.token.decode("utf-8", "replace"),
+        "logprob": max(token.logprob, _LEAST_LOGPROB),
+        "bytes": list(token.token),
+    }
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.errors import ParameterError, UnsupportedParameter
-from webui.types import GenerationRequest, Message, Priority, Role, SamplingParams
+from webui.api.openai_sampling import SamplingFields
+from webui.types import GenerationRequest, Message, Priority, Role
 
 MAX_MESSAGES = 8192  # llama.cpp's tokenizer takes quadratic time in the turns of one prompt, while everybody waits
-MAX_STOP_STRINGS = 16
-LARGEST_COUNT = 2**31 - 1  #: of the engine; JSON knows no end
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _LABELS = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
@@ -26,10 +25,6 @@ _WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
     "tool_choice": ("none", "auto"),
     "function_call": ("none", "auto"),
     "parallel_tool_calls": (True, False),
-    "response_format": ({"type": "text"},),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "logit_bias": ({},),
     "n": (1,),
     "modalities": (["text"],),
 }
@@ -69,7 +64,16 @@ class StreamOptions(BaseModel):
     include_usage: bool = Field(False, description="Send one more chunk with the token counts before `[DONE]`")
 
 
-class ChatRequest(BaseModel):
+class ChatBody(BaseModel):
+    """The conversation, and how the answer travels."""
+
+    model: str | None = Field(None, description="A model of GET /v1/models; absent or “default”: the current one")
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+
+
+class ChatRequest(SamplingFields, ChatBody):
     """A chat completion to be made. Null means "not given"; the defaults are those of a quiet chat."""
 
     model_config = ConfigDict(
@@ -77,21 +81,6 @@ class ChatRequest(BaseModel):
         json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "Name three birds."}]}]},
     )
 
-    model: str | None = Field(None, description="A model of GET /v1/models; absent or “default”: the current one")
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
-    stream: bool | None = False
-    stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(None, description="0 is greedy")
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=LARGEST_COUNT)] | None = Field(None, description="0 switches it off")
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    seed: Annotated[int, Field(ge=-1, lt=2**63)] | None = Field(None, description="-1: random")
-    stop: str | Annotated[list[str], Field(max_length=MAX_STOP_STRINGS)] | None = None
     n: Literal[1] | None = Field(None, description="Only 1 is supported yet")
 
     def refuse_unsupported(self) -> None:
@@ -106,19 +95,10 @@ class ChatRequest(BaseModel):
     def to_generation(self, owner: str) -> GenerationRequest:
         return GenerationRequest(
             messages=tuple(message.to_message(index) for index, message in enumerate(self.messages)),
-            sampling=self._to_sampling(),
+            sampling=self.to_sampling(),
             owner=owner,
             priority=Priority.API,
         )
-
-    def _to_sampling(self) -> SamplingParams:
-        """Our parameters; what was not given keeps our default."""
-        given = self.model_dump(include=_SAMPLING_FIELDS, exclude_none=True)
-        if given.get("seed") == -1:
-            del given["seed"]
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        max_tokens = self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
-        return SamplingParams(**given, stop=tuple(text for text in stop if text), max_tokens=max_tokens)
 
     @property
     def model_name(self) -> str | None:
@@ -128,8 +108,3 @@ class ChatRequest(BaseModel):
     @property
     def wants_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
-
-
-_SAMPLING_FIELDS = {
-    "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty", "seed",
-}  # fmt: skip
