@@ -16,8 +16,9 @@ from typing import Any
 
 import llama_cpp
 import pytest
+from msgspec import structs
 
-from tests.engine.test_loop import Script
+from tests.engine.script import Script
 from webui.engine.chat_format import ChatFormat
 from webui.engine.loop import EngineLoop
 from webui.engine.model_runner import LlamaRunner, load_model
@@ -31,6 +32,7 @@ LIST = "List five vegetables."
 LONG = (
     "Summarize this: " + "The quick brown fox jumps over the lazy dog near the river bank. " * 40
 )  # two steps to read
+REPORT = "Correct this: " + "The quick brown fox jumps over the lazy dog. " * 10
 FOREIGN = "Écris « bonjour » en japonais: 日本語 👍"
 
 
@@ -41,9 +43,10 @@ def starter() -> Path:
     return next(Path(spec.origin).parent.glob("*.gguf"))
 
 
-@pytest.fixture(scope="module")
-def runner(starter: Path) -> LlamaRunner:
-    return load_model(Load(model_path=str(starter), options=OPTIONS), lambda _fraction: None)
+@pytest.fixture(scope="module", params=["separate", "shared"])
+def runner(starter: Path, request: pytest.FixtureRequest) -> LlamaRunner:
+    options = structs.replace(OPTIONS, kv_layout=request.param)
+    return load_model(Load(model_path=str(starter), options=options), lambda _fraction: None)
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +75,15 @@ def tokens_of(runner: LlamaRunner, text: str) -> list[int]:
     return vocabulary.tokenize(chat_format.render((Message(role="user", content=text),)).pieces)
 
 
-def play(runner: LlamaRunner, *commands: Command, one_at_a_time: bool = False) -> Script:
-    """A fresh loop over the loaded model, with an empty KV memory."""
+def play(runner: LlamaRunner, *commands: Command, one_at_a_time: bool = False, **options: Any) -> Script:
+    """A fresh loop over the loaded model, with an empty KV memory; `options` change those that only the loop uses."""
     script = Script(*commands, one_at_a_time=one_at_a_time)
     for slot in range(runner.info.options.num_slots):
         runner.clear(slot)
+    loaded = runner.info
+    runner.info = structs.replace(loaded, options=structs.replace(loaded.options, **options))
     EngineLoop(script, runner, time.monotonic).run()
+    runner.info = loaded
     return script
 
 
@@ -142,6 +148,52 @@ def test_a_resident_prefix_changes_nothing_but_the_time(
     assert again.usage.cached_tokens == again.usage.prompt_tokens - 1
     assert 0 < other.usage.cached_tokens < 40, "the template's beginning is shared by everybody"
     assert again.timings.first_token_seconds < first.timings.first_token_seconds / 5
+
+
+def chat(request_id: int, *contents: str, conversation: str = "c", **sampling: Any) -> Generate:
+    roles = ("user", "assistant")
+    messages = tuple(Message(role=roles[index % 2], content=text) for index, text in enumerate(contents))  # type: ignore[arg-type]
+    params: dict[str, Any] = {"temperature": 0.0, "max_tokens": 24} | sampling
+    request = GenerationRequest(messages=messages, sampling=SamplingParams(**params), conversation=conversation)
+    return Generate(request_id=request_id, request=request)
+
+
+def test_four_answers_of_one_prompt_read_it_once_and_say_the_same(
+    runner: LlamaRunner, truth: dict[str, str], reference: llama_cpp.Llama
+) -> None:
+    script = play(runner, *(ask(number, REPORT) for number in range(4)))
+    cached = sorted(script.end(number).usage.cached_tokens for number in range(4))
+    assert cached == [0, *[script.end(0).usage.prompt_tokens - 1] * 3]
+    for number in (0, 3):
+        assert worst_gap(runner, reference, REPORT, script.text(number)) < NOISE
+
+
+def test_a_parked_conversation_goes_on_as_if_it_had_stayed(runner: LlamaRunner) -> None:
+    said = play(runner, chat(1, REPORT)).text(1)
+    stayed = play(runner, chat(1, REPORT), chat(2, REPORT, said, "And the dog?"), one_at_a_time=True)
+    others = [ask(number, f"{number}: {STORY}", max_tokens=2, owner=str(number)) for number in range(10, 15)]
+    parked = play(
+        runner, chat(1, REPORT), *others, chat(2, REPORT, said, "And the dog?"), one_at_a_time=True, parked_bytes=10**9
+    )
+    assert parked.text(2) == stayed.text(2), "bit for bit the same state"
+    assert parked.end(2).usage == stayed.end(2).usage
+
+
+def test_a_stored_conversation_goes_on_as_if_there_had_been_no_restart(runner: LlamaRunner, tmp_path: Path) -> None:
+    said = play(runner, chat(1, REPORT)).text(1)
+    stayed = play(runner, chat(1, REPORT), chat(2, REPORT, said, "And the dog?"), one_at_a_time=True)
+    disk = {"state_dir": str(tmp_path), "state_bytes": 10**9}
+    play(runner, chat(1, REPORT), one_at_a_time=True, **disk)
+    restarted = play(runner, chat(2, REPORT, said, "And the dog?"), **disk)
+    assert restarted.text(2) == stayed.text(2)
+    assert restarted.end(2).usage == stayed.end(2).usage
+
+
+def test_an_answer_goes_on_in_the_middle_of_its_own_words(runner: LlamaRunner, truth: dict[str, str]) -> None:
+    half = truth[STORY][: len(truth[STORY]) // 2].rpartition(" ")[0]
+    request = structs.replace(ask(0, STORY).request, continuation=half)
+    script = play(runner, Generate(request_id=1, request=request))
+    assert (half + script.text(1)).startswith(truth[STORY])
 
 
 # --- sampling --------------------------------------------------------------------------------------------------------
