@@ -8,7 +8,7 @@ import {shownValue} from "glasshouse/typing.js";
 
 /**
  * @typedef {{id: string, name: string, fileName: string, architecture: string, parameters: number, quantization: string,
- *   size: number, context: number, source: string, problem: string|null, canDelete: boolean,
+ *   size: number, context: number, source: string, problem: string|null, isAdapter: boolean, canDelete: boolean,
  *   fit: {isTooBig: boolean, needed: number, free: number}|null}} Model
  */
 
@@ -37,6 +37,7 @@ function factsLine(model, panel) {
   return h("div", {class: "model-facts numbers"}, [
     h("p", facts(model)),
     h("div", {class: "model-badges"}, [
+      model.isAdapter && badge("", "adapter", "A LoRA: programs put it on top of its model with “lora”"),
       model.source === "starter" && badge("", "starter", "Comes with Glasshouse"),
       isIdle && panel.chosen === model.id && badge("", "chosen", "Loads by itself with the next message"),
       fit && (fit.isTooBig ? badge("bad", "too big") : badge("good", "fits", "Fits into the memory that is free now")),
@@ -166,7 +167,7 @@ export function modelCard(model, panel) {
         h(
           "div",
           {class: "model-actions"},
-          model.problem
+          model.problem || model.isAdapter
             ? model.canDelete &&
                 h(
                   "button",

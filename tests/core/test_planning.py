@@ -101,6 +101,14 @@ def test_a_file_that_the_catalog_calls_unusable_is_not_started(settings: Setting
         create_planner(settings)(Target(starter_file(problem="it makes embeddings")), None)
 
 
+def test_adapters_are_never_the_default() -> None:
+    adapter = ModelFile(
+        id="a", name="a", path=model_file("a").path, size_bytes=1, source="local", is_chat=False, kind="adapter"
+    )
+    starter = model_file("starter", source="starter")
+    assert choose_default([adapter, starter]) == starter
+
+
 def test_models_that_cannot_chat_are_never_the_default() -> None:
     embeddings = ModelFile(id="e", name="e", path=model_file("e").path, size_bytes=1, source="local", is_chat=False)
     starter = model_file("starter", source="starter")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.library.adapter_files import write_adapter_file
 from tests.library.gguf_files import write_model, write_split_model
 from webui.errors import CannotDelete, UnknownModel
 from webui.library import catalog as catalog_module
@@ -67,6 +68,19 @@ async def test_broken_files_are_listed_with_their_problem(models_dir: Path) -> N
     assert "is not a GGUF" in problems["page"]
     assert "truncated" in problems["short"]
     assert "image or sound reader" in problems["mmproj"]
+
+
+async def test_a_lora_is_listed_as_an_adapter_and_never_taken_for_a_model_of_the_same_name(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "more").mkdir()
+    write_adapter_file(models_dir / "Apple-3B.gguf")
+    write_model(tmp_path / "more" / "Apple-3B.gguf")
+    catalog = _catalog(models_dir, tmp_path / "more")
+    adapter, model = sorted(await catalog.scan(), key=lambda each: each.is_chat)
+    assert (adapter.kind, adapter.is_chat, adapter.problem, adapter.architecture) == ("adapter", False, None, "llama")
+    assert (await catalog.find("Apple 3B")).path == model.path
+    assert adapter.can_delete
 
 
 async def test_a_split_model_is_one_entry(models_dir: Path) -> None:

@@ -79,7 +79,8 @@ async def create_chat_completion(body: ChatRequest, request: Request, applicatio
     server-sent events. The answer stops when the client hangs up.
     """
     body.refuse_unsupported()
-    events = application.models.generate(body.to_generation(owner), model=body.model_name)
+    adapters = await application.models.find_adapters(body.adapter_choices)
+    events = application.models.generate(body.to_generation(owner, adapters), model=body.model_name)
     stopping = get_stopping(request)
     if not body.stream:
         reply = await run_while_connected(request.receive, stopping, _answer(application, events))

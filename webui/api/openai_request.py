@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from webui.api.adapters import LoraChoice
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.openai_sampling import SamplingFields
-from webui.types import GenerationRequest, Message, Priority, Role
+from webui.core.adapters import MAX_ADAPTERS, AdapterChoice
+from webui.types import GenerationRequest, LoraAdapter, Message, Priority, Role
 
 MAX_MESSAGES = 8192  # llama.cpp's tokenizer takes quadratic time in the turns of one prompt, while everybody waits
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -82,6 +84,9 @@ class ChatRequest(SamplingFields, ChatBody):
     )
 
     n: Literal[1] | None = Field(None, description="Only 1 is supported yet")
+    lora: Annotated[list[LoraChoice], Field(max_length=MAX_ADAPTERS)] | None = Field(
+        None, description="LoRA adapters of GET /lora-adapters for this answer"
+    )
 
     def refuse_unsupported(self) -> None:
         """Raises UnsupportedParameter for the first parameter that would be ignored."""
@@ -92,12 +97,17 @@ class ChatRequest(SamplingFields, ChatBody):
             reason = f"“{name}” is not supported yet. Leave it out." if known else f"“{name}” is not known here."
             raise UnsupportedParameter(name, reason)
 
-    def to_generation(self, owner: str) -> GenerationRequest:
+    @property
+    def adapter_choices(self) -> list[AdapterChoice]:
+        return [each.to_choice() for each in self.lora or ()]
+
+    def to_generation(self, owner: str, adapters: tuple[LoraAdapter, ...] = ()) -> GenerationRequest:
         return GenerationRequest(
             messages=tuple(message.to_message(index) for index, message in enumerate(self.messages)),
             sampling=self.to_sampling(),
             owner=owner,
             priority=Priority.API,
+            adapters=adapters,
         )
 
     @property

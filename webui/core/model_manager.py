@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from webui.config import Settings
+from webui.core.adapters import AdapterChoice, find_adapters
 from webui.core.engine import Engine, EngineFactory
 from webui.core.engine_supervisor import EngineSupervisor
 from webui.core.model_load import Abandoned, ModelLoad
@@ -28,6 +29,7 @@ from webui.store.preferences import PreferenceChanges, Preferences
 from webui.types import (
     GenerationEvent,
     GenerationRequest,
+    LoraAdapter,
     Memory,
     ModelFile,
     ModelStatus,
@@ -124,6 +126,10 @@ class ModelManager:
         except Abandoned as error:
             raise LoadOvertaken(target.model.name) from error
         return self.status
+
+    async def find_adapters(self, choices: Sequence[AdapterChoice]) -> tuple[LoraAdapter, ...]:
+        """The LoRA adapters that a request names, for its `adapters`. Raises UnknownAdapter or InvalidRequest."""
+        return await find_adapters(self._catalog, choices)
 
     async def unload(self) -> None:
         """Stop the engine, which gives all its memory back. What it was answering ends with EngineStopped."""
@@ -241,7 +247,7 @@ class ModelManager:
     async def _find_usable(self, name: str) -> ModelFile:
         """What is wrong with a file is said at once, not when the running answers have ended."""
         model = await self._catalog.find(name)
-        if model.problem is not None:
+        if model.problem is not None or not model.is_chat:
             await asyncio.to_thread(self._plan, self._target(model), self._supervisor.footprint)
         return model
 

@@ -14,7 +14,7 @@ import psutil
 
 from webui.config import Settings
 from webui.errors import LoadFailed, NoModel
-from webui.library.gguf import read_header
+from webui.library.gguf import ensure_chat_model, read_header
 from webui.library.hardware import count_physical_cores, read_memory
 from webui.library.memory_fit import FitPlan, Wishes, plan_fit
 from webui.types import EngineOptions, Memory, ModelFile
@@ -57,13 +57,15 @@ def choose_default(models: list[ModelFile]) -> ModelFile:
 def create_planner(settings: Settings) -> Planner:
     """A planner for this machine. It reads the file's header, so it belongs into a thread.
 
-    It raises what `read_header` and `plan_fit` raise, and LoadFailed for a file that the catalog called unusable.
+    It raises what `read_header`, `ensure_chat_model` and `plan_fit` raise, and LoadFailed for a file that the catalog
+    called unusable.
     """
 
     def plan(target: Target, running: Footprint | None) -> FitPlan:
         header = read_header(target.model.path)
         if target.model.problem is not None:
             raise LoadFailed(target.model.name, target.model.problem)
+        ensure_chat_model(header, target.model.name)
         memory = read_memory()
         if running is not None:
             memory = memory_without(memory, running)

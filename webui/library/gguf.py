@@ -78,6 +78,11 @@ class GgufHeader:
     recurrent_state_length: int  #: numbers that a layer without KV keeps for each sequence
 
     @property
+    def is_adapter(self) -> bool:
+        """A LoRA: no model, but a change to one of the same architecture."""
+        return self.kind == "adapter"
+
+    @property
     def is_embedding(self) -> bool:
         """Made to embed or to rank, not to write."""
         return self.pooling_type != 0 or self.architecture in _EMBEDDING_ARCHITECTURES
