@@ -62,8 +62,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {kind: write_tiny_model(folder, kind) for kind in KINDS}
 
 
+Start = Callable[[], LlamaRunner]
+
+
 @pytest.fixture
-def runner(models: dict[str, Path], kind: str, layout: KvLayout) -> Iterator[LlamaRunner]:
+def start(models: dict[str, Path], kind: str, layout: KvLayout, tmp_path: Path) -> Iterator[Start]:
+    """Load the model; states are parked in RAM and written to disk."""
     options = EngineOptions(
         context_tokens=1024,
         kv_tokens=2048,
@@ -71,11 +75,16 @@ def runner(models: dict[str, Path], kind: str, layout: KvLayout) -> Iterator[Lla
         batch_tokens=64,
         kv_layout=layout,
         parked_bytes=50_000_000,
+        state_dir=str(tmp_path / "states"),
+        state_bytes=50_000_000,
     )
-    loaded = load_model(Load(model_path=str(models[kind]), options=options), lambda _fraction: None)
-    assert isinstance(loaded, LlamaRunner)
-    llama_cpp.llama_log_set(_SILENCE, ctypes.c_void_p(0))
-    yield loaded
+
+    def load() -> LlamaRunner:
+        runner = load_model(Load(model_path=str(models[kind]), options=options), lambda _fraction: None)
+        llama_cpp.llama_log_set(_SILENCE, ctypes.c_void_p(0))
+        return runner
+
+    yield load
     llama_cpp.llama_log_set(llama_cpp.llama_log_callback(), ctypes.c_void_p(0))
 
 
@@ -115,7 +124,9 @@ def worst_gap(house: House, runner: LlamaRunner, alone: Bench) -> float:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_house_full_of_chats(runner: LlamaRunner, models: dict[str, Path], kind: str, layout: KvLayout) -> None:
+def test_a_house_full_of_chats(start: Start, models: dict[str, Path], kind: str) -> None:
+    runner = start()
+
     def scenario(house: House) -> Iterator[list[Command]]:
         yield [ask(runner, 1, "a1", QUESTION)]
         yield [ask(runner, 2, "b2", EARLIER), ask(runner, 3, "c3", LATER)]  # the first chat's slot is needed
@@ -140,3 +151,18 @@ def test_a_house_full_of_chats(runner: LlamaRunner, models: dict[str, Path], kin
         assert usage[6].cached_tokens >= len(QUESTION) - 9, "what comes before the edit is kept"
     again = sorted(usage[request_id].cached_tokens for request_id in (7, 8, 9))
     assert again[1:] == [usage[7].prompt_tokens - 1] * 2, "read once, answered three times"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_chat_goes_on_after_a_restart(start: Start, models: dict[str, Path], kind: str) -> None:
+    first = start()
+    before = House(lambda _house: iter([[ask(first, 1, "a1", QUESTION)], [ask(first, 2, "b2", EARLIER)]]))
+    EngineLoop(before, first, time.monotonic).run()
+    second = start()
+    after = House(lambda _house: iter([[ask(second, 3, "a1", QUESTION, before.text(1), "and then")]]))
+    EngineLoop(after, second, time.monotonic).run()
+    alone = Bench(models[kind], "separate", num_slots=1, context_tokens=1024)
+    assert worst_gap(after, second, alone) < 2 * NOISE
+    alone.close()
+    assert after.end(3).usage.cached_tokens >= before.end(1).usage.prompt_tokens - 1
