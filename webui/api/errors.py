@@ -54,7 +54,11 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.GlasshouseError: 500,
 }
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_OPENAI_CODES = {"unknown_model": "model_not_found", "context_too_long": "context_length_exceeded"}
+_OPENAI_CODES = {
+    "unknown_model": "model_not_found",
+    "context_too_long": "context_length_exceeded",
+    "input_too_long": "context_length_exceeded",
+}
 _BAD_JSON = "The request body is not valid JSON."
 _UNEXPECTED = "Something went wrong inside Glasshouse. The server's log says what; the request can be tried again."
 

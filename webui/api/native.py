@@ -49,6 +49,15 @@ class Queue(BaseModel):
     kv_total: int
 
 
+class EmbeddingModelSummary(BaseModel):
+    """A model that embeds or ranks, loaded on demand beside the chat model."""
+
+    id: str
+    name: str
+    kind: str = Field(description="embedding or rerank")
+    engine_bytes: int = Field(description="Resident memory of its engine process")
+
+
 class Status(BaseModel):
     """What the model does right now, and what the machine has left."""
 
@@ -61,6 +70,7 @@ class Status(BaseModel):
     ram: RamUse
     vram: list[GpuUse] = Field(description="One entry for each NVIDIA GPU; empty: CPU only")
     queue: Queue
+    embedding_models: list[EmbeddingModelSummary] = Field(description="Those in memory; they go when idle")
 
 
 class LoadRequest(BaseModel):
@@ -93,8 +103,9 @@ async def load_model(body: LoadRequest, application: App) -> Status:
 
 @router.post("/unload_model", summary="Unload the model")
 async def unload_model(application: App) -> Status:
-    """Ends the engine process: all of its memory is free afterwards."""
+    """Ends the engine process, and those that embed and rank: all of their memory is free afterwards."""
     await application.models.unload()
+    await application.embedding_models.unload()
     return _status(application)
 
 
@@ -128,4 +139,10 @@ def _status(application: Application) -> Status:
             kv_used=now.load.kv_used,
             kv_total=now.load.kv_total,
         ),
+        embedding_models=[
+            EmbeddingModelSummary(
+                id=each.model.id, name=each.model.name, kind=each.model.kind or "", engine_bytes=each.memory_bytes
+            )
+            for each in application.embedding_models.loaded
+        ],
     )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from webui.api.dependencies import App, Owner, get_stopping
 from webui.api.errors import ServerStopping, describe
@@ -26,6 +26,7 @@ from webui.errors import GlasshouseError, UnknownModel
 from webui.types import Finished, GenerationEvent, ModelFile, PromptProgress, Queued, TokenLogprobs
 
 PATH = "/v1/chat/completions"
+_KINDS = ("chat", "embedding", "rerank")  # of models that a request can name
 Events = AsyncGenerator[GenerationEvent, None]
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
@@ -44,6 +45,7 @@ class ModelObject(BaseModel):
     quantization: str
     size_bytes: int
     context_train: int
+    kind: str | None = Field(description="chat, embedding or rerank")
 
 
 class ModelList(BaseModel):
@@ -51,10 +53,12 @@ class ModelList(BaseModel):
     data: list[ModelObject]
 
 
-@router.get("/models", summary="The models that can answer")
+@router.get("/models", summary="The models that can answer, embed or rank")
 async def list_models(application: App) -> ModelList:
+    """Chat models come first, since some programs take the first one; `kind` tells what each is made for."""
     models = await application.models.models()
-    usable = [model for model in models if model.is_chat and model.problem is None]
+    usable = [model for model in models if model.kind in _KINDS and model.problem is None]
+    usable.sort(key=lambda model: model.kind != "chat")
     return ModelList(data=await asyncio.to_thread(lambda: [_model_object(model) for model in usable]))
 
 
@@ -149,4 +153,5 @@ def _model_object(model: ModelFile) -> ModelObject:
         quantization=model.quantization,
         size_bytes=model.size_bytes,
         context_train=model.context_train,
+        kind=model.kind,
     )
