@@ -15,6 +15,8 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from webui.core.engine_client import EngineClient
 from webui.errors import ContextTooLong, EngineBusy
 from webui.types import (
@@ -143,6 +145,8 @@ class _Person:
             (self._regenerate, 2),
             (self._ask_several, 2),
             (self._want_a_title, 2),
+            (self._type_slowly, 2),
+            (self._delete_the_chat, 1),
             (self._flood, 1),
             (self._ask_too_much, 1),
         ]
@@ -158,8 +162,7 @@ class _Person:
     async def _chat(self) -> None:
         """One turn more; a conversation that has grown long is left for a new one."""
         if sum(len(message.content) for message in self._thread) > self._options.context_tokens:
-            self._thread = [SYSTEM]
-            self._turn += 1
+            self._begin_chat()
         self._thread.append(self._say(self._random.randint(3, 60)))
         text = await self._read(self._ask(self._thread))
         if text:
@@ -199,10 +202,30 @@ class _Person:
         instruction = Message(role="user", content="Give this chat a title.")
         await self._read(self._ask([*self._thread, instruction], priority=Priority.BACKGROUND, is_side_job=True))
 
+    async def _type_slowly(self) -> None:
+        """A draft is read ahead; each time it grows, the reading of the former one is given up."""
+        words: list[str] = []
+        for _ in range(self._random.randint(1, 4)):
+            words += self._random.choices(WORDS, k=10)
+            draft = Message(role="user", content=" ".join(words))
+            pause = self._random.choice([0.05, 0.5])
+            async with aclosing(self._client.prefill(self._request([*self._thread, draft]))) as events:
+                try:
+                    async with asyncio.timeout(pause):
+                        async for event in events:
+                            if isinstance(event, Finished):
+                                self._report.ends["read ahead"] += 1
+                except TimeoutError:
+                    self._report.ends["typed on"] += 1
+
+    async def _delete_the_chat(self) -> None:
+        self._client.forget(self._conversation)
+        self._begin_chat()
+
     async def _flood(self) -> None:
         """As a broken script does: more at once than the queue takes. Some are turned away, all are answered."""
-        prompts = [[SYSTEM, self._say(10)] for _ in range(self._random.randint(10, 90))]
-        answers = [self._read(self._ask(prompt, max_tokens=2, priority=Priority.API)) for prompt in prompts]
+        prompts = [[self._say(3)] for _ in range(self._random.randint(10, 75))]
+        answers = [self._read(self._ask(prompt, max_tokens=1, priority=Priority.API)) for prompt in prompts]
         await asyncio.gather(*answers)
 
     async def _ask_too_much(self) -> None:
@@ -214,6 +237,14 @@ class _Person:
             raise AssertionError("a prompt of four contexts was answered")
 
     # --- asking ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _conversation(self) -> str:
+        return f"{self._name} chat {self._turn}"
+
+    def _begin_chat(self) -> None:
+        self._thread = [SYSTEM]
+        self._turn += 1
 
     def _say(self, num_words: int) -> Message:
         return Message(role="user", content=" ".join(self._random.choices(WORDS, k=num_words)))
@@ -228,15 +259,16 @@ class _Person:
         is_side_job: bool = False,
         stop: asyncio.Event | None = None,
     ) -> Events:
-        request = GenerationRequest(
-            messages=tuple(messages),
+        request = msgspec.structs.replace(
+            self._request(messages),
             sampling=SamplingParams(temperature=temperature, max_tokens=max_tokens),
-            owner=self._name,
             priority=priority,
-            conversation=f"{self._name} chat {self._turn}",
             is_side_job=is_side_job,
         )
         return self._client.generate(request, stop=stop)
+
+    def _request(self, messages: list[Message]) -> GenerationRequest:
+        return GenerationRequest(messages=tuple(messages), owner=self._name, conversation=self._conversation)
 
     async def _read(self, events: Events) -> str:
         """The whole text. Exactly one Finished, and it is the last; being turned away is an answer, too."""

@@ -28,7 +28,7 @@ async def test_a_full_house_is_answered_and_leaves_nothing_behind(layout: KvLayo
         state_bytes=24 * MEGABYTE,
     )
     async with open_house(STARTER, options, seed=1) as house:
-        await house.live(4)
+        await house.live(4, num_people=4)
         await house.wait_until_idle()
     report = house.report
     assert report.ends["stop"] + report.ends["length"] > 10
