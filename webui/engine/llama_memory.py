@@ -8,6 +8,9 @@ becomes one bool, found out before anything is touched, so that what is refused 
   attends to is still there, near the end or while the conversation is shorter than the window;
 - a recurrent state (mamba) knows its end only, and a hybrid with it.
 
+llama.cpp's own way back for some recurrent states (`n_rs_seq`) is not used: behind a restored state it says yes and
+computes something else.
+
 A whole state can be saved and restored in all of them. A state is only ever what `save` returned: llama.cpp aborts on
 some damaged states, so bytes that were elsewhere in the meantime (on disk) must be checked before they come here.
 It does not know whose slots these are.
@@ -109,8 +112,9 @@ class LlamaMemory:
         """Forget `discard` tokens behind the first `keep`; what follows moves up. False: it cannot, nothing changed.
 
         What moved still carries what it once saw of the forgotten. The keys are turned to their new positions at the
-        next step. Cells that other slots share cannot move, and quantized keys cannot be turned: llama.cpp crashes
-        unless a head's width is a multiple of 64.
+        next step, which takes longer and makes all keys resident: llama.cpp turns those of every slot, by nothing.
+        Cells that other slots share cannot move, and quantized keys cannot be turned: llama.cpp crashes unless a head's
+        width is a multiple of 64.
         """
         can_shift = self.can_trim and not self._is_quantized and llama_cpp.llama_memory_can_shift(self._memory)
         if not can_shift or slot in self._sharers or keep + discard >= self._length(slot):
@@ -172,7 +176,10 @@ class LlamaMemory:
         a buffer that is made into bytes afterwards takes several times as long.
         """
         size = llama_cpp.llama_state_seq_get_size_ext(self._context, slot, flags)
-        state: bytes = _new_bytes(None, size + _LENGTH.size)
+        try:
+            state: bytes = _new_bytes(None, size + _LENGTH.size)
+        except MemoryError:
+            return None
         start = _start_of(state)
         if not size or llama_cpp.llama_state_seq_get_data_ext(self._context, start, size, slot, flags) != size:
             return None

@@ -109,7 +109,7 @@ class StateFiles:
         except DamagedState as error:
             self._remove_damaged(stored.path, error)
             return None
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self._complain("read", error)
             return None
         return state
@@ -238,7 +238,7 @@ class StateFiles:
             except OSError as error:
                 self._complain("remove", error)
 
-    def _complain(self, action: str, error: OSError) -> None:
+    def _complain(self, action: str, error: Exception) -> None:
         """The disk's first refusal is told, the others are the same story."""
         if not self._has_complained:
             self._has_complained = True
