@@ -6,15 +6,17 @@ width. It reads in light and in dark.
 
 from __future__ import annotations
 
+import textwrap
 from html import escape
 
 from glasshouse_bench.results import Results
 from glasshouse_bench.scenarios import SCENARIOS, Against
-from glasshouse_bench.table import number
+from glasshouse_bench.table import number as short
 from glasshouse_bench.verdict import Verdict, judge
 
-_WIDTH, _LABELS, _BARS = 880, 300, 420
-_ROW, _TITLE, _TOP = 54, 46, 64
+_WIDTH, _LABELS, _BARS = 880, 310, 420
+_CHARACTERS = 44  #: of a label's line
+_ROW, _GAP, _TOP = 64, 28, 64
 _STYLE = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2937 }
   .title { font-weight: 600; font-size: 16px } .note { fill: #6b7280 } .figure { font-variant-numeric: tabular-nums }
@@ -33,11 +35,11 @@ def draw_chart(results: Results) -> str:
         if not verdicts:
             continue
         body.append(_text(0, y, title, "title"))
-        y += _TITLE - 16
+        y += _GAP
         for verdict in verdicts:
             body.append(_pair(y, verdict))
             y += _ROW
-        y += _TITLE - 30
+        y += _GAP
     legend = _rectangle(0, 8, 12, "ours") + _text(18, 19, "Glasshouse") + _rectangle(120, 8, 12, "theirs")
     legend += _text(138, 19, "llama.cpp’s own server, the best of its builds and KV modes")
     return (
@@ -56,24 +58,17 @@ def _shared(results: Results, model: str) -> list[Verdict]:
 def _pair(y: int, verdict: Verdict) -> str:
     assert verdict.ours and verdict.other and verdict.outcome, "only measured rows are drawn"
     bar = verdict.bar
-    head, _, rest = _wrapped(bar.sentence)
+    better = "more is better" if bar.at_least else "less is better"
     longest = max(verdict.ours.median, verdict.other.median)
-    parts = [_text(0, y + 12, head), _text(0, y + 28, rest)]
+    lines = textwrap.wrap(bar.sentence, _CHARACTERS)
+    parts = [_text(0, y + 12 + 16 * number, line) for number, line in enumerate(lines)]
+    parts.append(_text(0, y + 12 + 16 * len(lines), f"{short(verdict.outcome.median)} ×, {better}", "note"))
     for offset, summary, kind in ((0, verdict.ours, "ours"), (19, verdict.other, "theirs")):
         width = max(2.0, _BARS * summary.median / longest)
-        figure = f"{number(summary.median)} {bar.unit}"
+        figure = f"{short(summary.median)} {bar.unit}"
         parts.append(_rectangle(_LABELS, y + offset, width, kind, height=15))
         parts.append(_text(_LABELS + width + 8, y + offset + 12, figure, "figure"))
-    better = "more is better" if bar.at_least else "less is better"
-    parts.append(_text(0, y + 43, f"{number(verdict.outcome.median)} ×, {better}", "note"))
     return "".join(parts)
-
-
-def _wrapped(sentence: str, limit: int = 44) -> tuple[str, str, str]:
-    """A sentence in at most two lines."""
-    if len(sentence) <= limit:
-        return sentence, "", ""
-    return sentence[: sentence.rfind(" ", 0, limit)], " ", sentence[sentence.rfind(" ", 0, limit) + 1 :]
 
 
 def _text(x: float, y: float, text: str, kind: str = "") -> str:

@@ -29,9 +29,9 @@ _METHOD = """\
   between the first and the last. **Together** means: all tokens of all answers by the time from the first token of
   anybody to the last token of anybody. **Time to first token** runs from the question to the first piece of text.
 - **llama.cpp's own server** is measured twice: in the wheel of [xllamacpp](https://pypi.org/project/xllamacpp/), which
-  is compiled for every processor, and compiled on this machine from the source that llama-cpp-python carries, exactly
-  as our engine is. Its prompt cache is on. Each bar is held against whichever of them does better in that row; where
-  many long conversations are involved, each also runs with separate and with one unified KV.
+  is compiled for every processor, and compiled on this machine from the source that llama-cpp-python carries, as our
+  engine is. Its prompt cache is on. Each bar is held against whichever of them does better in that row; where eight
+  people have a long history, each also runs with one unified KV.
 - **Glasshouse** runs as `glasshouse serve` starts it, but guesses nothing ahead: no peer does so by default, and greedy
   answers of small models are easy to guess. What the API has no word for (drafts, titles, state on disk, who asks) is
   asked of its engine process directly.
@@ -90,20 +90,17 @@ def _whose(results: Results, verdict: Verdict) -> str:
 
 def _everybody_table(results: Results, model: str) -> str:
     """Every contestant beside every other, for the scenarios that were asked of more than one."""
-    columns = [
-        (scenario, bar) for scenario in SCENARIOS for bar in scenario.bars if _is_shared(results, model, scenario)
-    ]
-    if not columns:
+    rows = [(scenario, bar) for scenario in SCENARIOS for bar in scenario.bars if _is_shared(results, model, scenario)]
+    if not rows:
         return ""
     lines = [
         f"### Everybody, {results.models[model]}\n",
-        f"| | {' | '.join(f'{bar.sentence} ({bar.unit})' for _, bar in columns)} |",
-        f"|---|{'---:|' * len(columns)}",
+        f"| | {' | '.join(contestant['title'] for contestant in results.contestants.values())} |",
+        f"|---|{'---:|' * len(results.contestants)}",
     ]
-    for key, contestant in results.contestants.items():
-        cells = [_cell(results, model, scenario, key, bar) for scenario, bar in columns]
-        if any(cells):
-            lines.append(f"| {contestant['title']} | {' | '.join(cells)} |")
+    for scenario, bar in rows:
+        cells = [_cell(results, model, scenario, key, bar) for key in results.contestants]
+        lines.append(f"| {bar.sentence}, {bar.unit} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -22,11 +22,11 @@ class LlamaServer(Contestant):
     def __init__(self, *, is_unified: bool = False) -> None:
         self.is_unified = is_unified
         self.key = "llama-server-unified" if is_unified else "llama-server"
-        self.title = f"llama.cpp server, compiled here, {'one unified KV' if is_unified else 'separate KV'}"
+        self.title = "llama.cpp server, unified KV" if is_unified else "llama.cpp server"
 
     def prepare(self) -> str:
         self._program = environments.llama_server()
-        return f"llama.cpp of llama-cpp-python {version('llama-cpp-python')}"
+        return f"compiled here from the source in llama-cpp-python {version('llama-cpp-python')}"
 
     def launch(self, setup: Setup, port: int, folder: Path) -> Launch:
         command = [str(self._program), "--host", "127.0.0.1", "--port", str(port), "--model", str(setup.model.path)]
@@ -44,11 +44,11 @@ class Xllamacpp(Contestant):
     def __init__(self, *, is_unified: bool = False) -> None:
         self.is_unified = is_unified
         self.key = "xllamacpp-unified" if is_unified else "xllamacpp"
-        self.title = f"llama.cpp server, xllamacpp's wheel, {'one unified KV' if is_unified else 'separate KV'}"
+        self.title = "xllamacpp, unified KV" if is_unified else "xllamacpp"
 
     def prepare(self) -> str:
         self._python = environments.xllamacpp()
-        return f"xllamacpp {environments.installed_version(self._python, 'xllamacpp')}"
+        return f"{environments.installed_version(self._python, 'xllamacpp')}, llama.cpp's server in PyPI's wheel"
 
     def launch(self, setup: Setup, port: int, folder: Path) -> Launch:
         server = ROOT / "glasshouse_bench" / "servers" / "xllamacpp_server.py"

@@ -16,4 +16,4 @@ class OnePerson(Scenario):
 
     async def measure(self, client: Client, setup: Setup, seed: str, prepared: Any) -> Figures:
         answer = await client.ask(story(seed), setup.sizes.answer)
-        return {"speed": answer.tokens_per_second}
+        return {"speed": answer.tokens_per_second, "prompt_tokens": answer.prompt_tokens}
