@@ -83,12 +83,70 @@ def test_a_lost_trial_is_over_after_one_bad_step() -> None:
     assert pace.threads == 1
 
 
-def test_reading_a_prompt_is_not_its_business() -> None:
+# --- reading a prompt ----------------------------------------------------------------------------------------------
+
+LONG = 256
+
+
+def read(pace: Pace, machine: Machine, *, steps: int) -> float:
+    """Compute long steps; returns the tokens a second."""
+    spent = 0.0
+    for _ in range(steps):
+        duration = machine(pace.threads_for(LONG), LONG)
+        pace.observe(LONG, duration)
+        spent += duration
+    return steps * LONG / spent
+
+
+def crowded(threads: int, tokens: int) -> float:
+    """Many programs want the two cores: long steps suffer too."""
+    return tokens * (0.025 if threads == 2 else 0.011) / (10 if tokens > MOST_TOKENS else 1)
+
+
+def busy_for_short_steps(threads: int, tokens: int) -> float:
+    """One other program: in a long step the second thread still helps."""
+    return busy(threads, tokens) if tokens <= MOST_TOKENS else tokens * (0.0008 if threads == 2 else 0.0011)
+
+
+def test_the_first_prompt_is_read_with_all_the_threads() -> None:
     pace = Pace(2)
-    before = pace.threads
+    assert pace.threads_for(MOST_TOKENS + 1) == 2
+    assert pace.threads_for(MOST_TOKENS) == pace.threads == 1, "where writing begins"
     for _ in range(100):
-        pace.observe(MOST_TOKENS + 1, 10.0)
-    assert pace.threads == before
+        pace.observe(LONG, 10.0)
+    assert pace.threads_for(LONG) == 2, "how long a prompt takes alone says nothing"
+
+
+def test_reading_steps_back_after_writing_has() -> None:
+    pace = Pace(2)
+    run(pace, crowded, seconds=2)
+    assert pace.threads_for(LONG) == 1
+    assert read(pace, crowded, steps=200) > 0.9 / 0.0011
+
+
+def test_reading_goes_on_with_all_the_threads_where_that_is_faster() -> None:
+    pace = Pace(2)
+    run(pace, busy_for_short_steps, seconds=2)
+    assert pace.threads == 1
+    assert read(pace, busy_for_short_steps, steps=60) > 0.9 / 0.0008
+    assert (pace.threads, pace.threads_for(LONG)) == (1, 2)
+
+
+def test_reading_returns_with_writing() -> None:
+    pace = Pace(2)
+    run(pace, crowded, seconds=2)
+    read(pace, crowded, steps=6)
+    assert pace.threads_for(LONG) == 1
+    run(pace, quiet, seconds=20)
+    assert pace.threads_for(LONG) == 2
+
+
+def test_a_trial_of_writing_does_not_hurry_those_who_read() -> None:
+    pace = Pace(2)
+    run(pace, crowded, seconds=2)
+    while pace.threads == 1:  # until writing tries all the threads again
+        pace.observe(1, crowded(1, 1))
+    assert pace.threads_for(LONG) == 1
 
 
 def test_one_thread_stays_one() -> None:

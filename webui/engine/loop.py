@@ -256,7 +256,7 @@ class EngineLoop:
 
     def _observe(self, chunks: list[Chunk], seconds: float, num_sampled: int) -> None:
         """Learn from how long a step took."""
-        num_tokens = sum(chunk.count for chunk in chunks)
+        num_tokens = _count(chunks)
         num_drafted = sum(chunk.num_drafted for chunk in chunks)
         num_accepted = num_sampled - sum(chunk.num_outputs > 0 for chunk in chunks)
         self._meter.count_step(seconds, num_drafted=num_drafted, num_accepted=num_accepted)
@@ -323,7 +323,7 @@ class EngineLoop:
         """Run one batch. llama.cpp may find no place although the account had one: then make room and plan again."""
         while chunks:
             try:
-                self._runner.compute(chunks, threads=self._pace.threads)
+                self._runner.compute(chunks, threads=self._pace.threads_for(_count(chunks)))
             except KvFull:
                 self._scheduler.shrink(chunks)
                 chunks[:] = self._scheduler.schedule()
@@ -388,3 +388,7 @@ def _open_files(runner: Runner) -> StateFiles | None:
 def _progress(answer: ReadAhead) -> PromptProgress:
     sequence = answer.sequence
     return PromptProgress(done=sequence.num_computed_tokens, total=sequence.num_prompt_tokens)
+
+
+def _count(chunks: list[Chunk]) -> int:
+    return sum(chunk.count for chunk in chunks)

@@ -23,7 +23,6 @@ from webui.engine.grammar import GrammarCompiler, GrammarVocabulary
 from webui.engine.llama_context import create_context, settle_options
 from webui.engine.llama_memory import LlamaMemory
 from webui.engine.load_log import LoadLog
-from webui.engine.pace import MOST_TOKENS
 from webui.engine.protocol import Load
 from webui.engine.reasoning import is_part_of_mark
 from webui.engine.runner import KvFull, Sampled, Sampler
@@ -191,8 +190,7 @@ class LlamaRunner:
                     self._outputs.append(row)
                 row += 1
         batch.n_tokens = row
-        for_many = threads if row <= MOST_TOKENS else self._options.threads  # llama.cpp's for more than one token
-        llama_cpp.llama_set_n_threads(self._context, threads, for_many)
+        llama_cpp.llama_set_n_threads(self._context, threads, threads)  # for one token, for more of them
         status = llama_cpp.llama_decode(self._context, batch)
         if status == 1:
             raise KvFull

@@ -87,8 +87,7 @@ class Runner(KvMemory, Protocol):
     def release_adapters(self, adapters: Variant) -> None: ...
 
     def compute(self, chunks: Items[Chunk], *, threads: int) -> None:
-        """Run one batch, all of one variant; `threads` is for a short one, a long one may take all there are. Raises
-        KvFull."""
+        """Run one batch, all of one variant, with so many threads. Raises KvFull."""
 
     def sample(self, row: int, sampler: Sampler) -> Sampled:
         """The token that follows the `row`-th of the last batch's tokens with output, counted over all its chunks."""
