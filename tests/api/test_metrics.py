@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.conftest import PASSPHRASE
+from tests.engine.tiny_embedding_models import write_bert
 from tests.support.fake_engine import FakeEngine
 from webui.core.application import Application
 from webui.types import EngineLoad, EngineMetrics
@@ -53,8 +55,8 @@ async def scrape(client: httpx.AsyncClient) -> Samples:
     return samples
 
 
-def of_model(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
-    return (name, frozenset({"model": STARTER, **labels}.items()))
+def of_model(name: str, model: str = STARTER, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return (name, frozenset({"model": model, **labels}.items()))
 
 
 @pytest.fixture
@@ -111,6 +113,20 @@ async def test_every_figure_is_in_the_documentation(client: httpx.AsyncClient, e
     documentation = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     names = {name.removeprefix("glasshouse_") for name, _labels in await scrape(client)} - {"info"}
     assert [name for name in sorted(names) if f"`{name}" not in documentation] == []
+
+
+async def test_a_model_that_embeds_has_series_of_its_own(
+    client: httpx.AsyncClient, application: Application, engine: FakeEngine
+) -> None:
+    write_bert(application.settings.models_dir / "Embed.gguf")
+    reply = await client.post("/v1/embeddings", json={"model": "Embed", "input": ["the fox jumps", "red"]})
+    num_tokens = reply.json()["usage"]["prompt_tokens"]
+    deadline = asyncio.get_running_loop().time() + 10
+    while not (samples := await scrape(client)).get(of_model("glasshouse_requests_total", "Embed", reason="stop")):
+        assert asyncio.get_running_loop().time() < deadline, "the engine reports once a second"
+        await asyncio.sleep(0.05)
+    assert samples[of_model("glasshouse_prompt_tokens_total", "Embed")] == num_tokens
+    assert samples[of_model("glasshouse_model_ready", "Embed")] == samples[of_model("glasshouse_model_ready")] == 1
 
 
 async def test_an_unloaded_model_takes_its_figures_with_it(client: httpx.AsyncClient, engine: FakeEngine) -> None:

@@ -1,12 +1,13 @@
-"""Figures for Prometheus: what the engine reported last, in its text format.
+"""Figures for Prometheus: what the engines reported last, in its text format.
 
-Each scrape makes a registry of its own from one snapshot of the status; nothing is kept here. Series of the engine
-carry the model's id, and there are none while no model is there.
+Each scrape makes a registry of its own from one snapshot; nothing is kept here. Series of an engine carry its model's
+id, and there are none while no model is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
@@ -16,92 +17,113 @@ from prometheus_client.registry import Collector
 
 from webui import __version__
 from webui.api.dependencies import App
-from webui.types import ModelStatus
+from webui.core.application import Application
+from webui.types import EngineLoad, EngineMetrics
 
 router = APIRouter(tags=["Glasshouse"])
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
 async def get_metrics(application: App) -> PlainTextResponse:
-    """Queue, slots, KV memory, tokens, cache hits and steps, in Prometheus' text format. The engine reports once a
+    """Queue, slots, KV memory, tokens, cache hits and steps, in Prometheus' text format. An engine reports once a
     second; its counts begin again when a model is loaded."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(application.models.status))
+    registry.register(_Snapshot(list(_engines(application))))
     return PlainTextResponse(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-class _Snapshot(Collector):
-    """The metric families of one status."""
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """One engine, as it is now."""
 
-    def __init__(self, status: ModelStatus) -> None:
-        self._status = status
+    model_id: str
+    is_ready: bool
+    resident_bytes: int
+    num_slots: int
+    load: EngineLoad
+
+
+def _engines(application: Application) -> Iterator[_Engine]:
+    status = application.models.status
+    if status.model is not None:
+        num_slots = status.info.options.num_slots if status.info else 0
+        yield _Engine(status.model.id, status.state == "ready", status.memory_bytes, num_slots, status.load)
+    for loaded in application.embedding_models.loaded:
+        yield _Engine(loaded.model.id, loaded.memory_bytes > 0, loaded.memory_bytes, 0, loaded.load)
+
+
+class _Snapshot(Collector):
+    """The metric families of some engines, each with one sample (or more) an engine."""
+
+    def __init__(self, engines: Sequence[_Engine]) -> None:
+        self._engines = engines
 
     def collect(self) -> Iterator[Metric]:
         version = GaugeMetricFamily("glasshouse_info", "Which Glasshouse this is.", labels=["version"])
         version.add_metric([__version__], 1)
         yield version
-        status = self._status
-        if status.model is not None:
-            series = _Series(status.model.id)
-            yield from _of_process(series, status)
-            yield from _of_load(series, status)
-            yield from _of_work(series, status)
+        if self._engines:
+            yield from self._of_processes()
+            yield from self._of_load()
+            yield from self._of_work()
 
+    def _of_processes(self) -> Iterable[Metric]:
+        yield self._gauge("model_ready", "1 while the model can answer.", lambda engine: engine.is_ready)
+        yield self._gauge(
+            "engine_resident_bytes", "Resident memory of the engine process.", lambda engine: engine.resident_bytes
+        )
+        yield self._gauge("slots", "Sequences that fit side by side.", lambda engine: engine.num_slots)
 
-class _Series:
-    """Makes the families of one model: each sample carries its id."""
+    def _of_load(self) -> Iterable[Metric]:
+        def gauge(name: str, documentation: str, value: Callable[[EngineLoad], float]) -> Metric:
+            return self._gauge(name, documentation, lambda engine: value(engine.load))
 
-    def __init__(self, model_id: str) -> None:
-        self._model_id = model_id
+        yield gauge("requests_running", "Requests that hold a slot.", lambda load: load.num_running)
+        yield gauge("requests_waiting", "Requests in the queue.", lambda load: load.num_waiting)
+        yield gauge("slots_used", "Slots with a request, or what one left.", lambda load: load.slots_used)
+        yield gauge("kv_tokens", "Tokens that the KV memory has room for.", lambda load: load.kv_total)
+        yield gauge("kv_used_tokens", "Tokens in the KV memory, idle prefixes too.", lambda load: load.kv_used)
+        yield gauge("parked_bytes", "States of idle conversations in RAM.", lambda load: load.parked_bytes)
+        yield gauge("disk_bytes", "States of idle conversations on disk.", lambda load: load.disk_bytes)
+        yield gauge(
+            "tokens_per_second", "Tokens over the last second, all together.", lambda load: load.tokens_per_second
+        )
 
-    def gauge(self, name: str, documentation: str, value: float) -> Metric:
+    def _of_work(self) -> Iterable[Metric]:
+        counter, by = self._counter, self._counters
+        yield by("requests", "Requests by how they ended.", "reason", lambda work: work.num_finished)
+        yield counter("prompt_tokens", "Tokens of prompts, cached ones too.", lambda work: work.prompt_tokens)
+        yield by(
+            "cached_tokens", "Tokens of prompts that were found, by where.", "source", lambda work: work.cached_tokens
+        )
+        yield counter("generated_tokens", "Tokens written.", lambda work: work.generated_tokens)
+        yield counter("drafted_tokens", "Tokens guessed ahead.", lambda work: work.drafted_tokens)
+        yield counter("accepted_tokens", "Tokens guessed ahead rightly.", lambda work: work.accepted_tokens)
+        yield counter("steps", "Batches that were computed.", lambda work: work.num_steps)
+        yield counter("step_seconds", "Seconds spent in them.", lambda work: work.step_seconds)
+        yield counter(
+            "preemptions", "Requests that gave their slot back for a while.", lambda work: work.num_preemptions
+        )
+
+    # --- families --------------------------------------------------------------------------------------------------
+
+    def _gauge(self, name: str, documentation: str, value: Callable[[_Engine], float]) -> Metric:
         family = GaugeMetricFamily(f"glasshouse_{name}", documentation, labels=["model"])
-        family.add_metric([self._model_id], value)
+        for engine in self._engines:
+            family.add_metric([engine.model_id], value(engine))
         return family
 
-    def counter(self, name: str, documentation: str, value: float) -> Metric:
+    def _counter(self, name: str, documentation: str, value: Callable[[EngineMetrics], float]) -> Metric:
         family = CounterMetricFamily(f"glasshouse_{name}", documentation, labels=["model"])
-        family.add_metric([self._model_id], value)
+        for engine in self._engines:
+            family.add_metric([engine.model_id], value(engine.load.metrics))
         return family
 
-    def counters(self, name: str, documentation: str, label: str, values: Mapping[str, float]) -> Metric:
+    def _counters(
+        self, name: str, documentation: str, label: str, values: Callable[[EngineMetrics], Mapping[str, float]]
+    ) -> Metric:
         family = CounterMetricFamily(f"glasshouse_{name}", documentation, labels=["model", label])
-        for key, value in sorted(values.items()):
-            family.add_metric([self._model_id, key], value)
+        for engine in self._engines:
+            for key, value in sorted(values(engine.load.metrics).items()):
+                family.add_metric([engine.model_id, key], value)
         return family
-
-
-def _of_process(series: _Series, status: ModelStatus) -> Iterable[Metric]:
-    yield series.gauge("model_ready", "1 while the model can answer.", float(status.state == "ready"))
-    yield series.gauge("engine_resident_bytes", "Resident memory of the engine process.", status.memory_bytes)
-
-
-def _of_load(series: _Series, status: ModelStatus) -> Iterable[Metric]:
-    load = status.load
-    num_slots = status.info.options.num_slots if status.info else 0
-    yield series.gauge("requests_running", "Requests that hold a slot.", load.num_running)
-    yield series.gauge("requests_waiting", "Requests in the queue.", load.num_waiting)
-    yield series.gauge("slots", "Sequences that fit side by side.", num_slots)
-    yield series.gauge("slots_used", "Slots that hold a request, or what an earlier one left.", load.slots_used)
-    yield series.gauge("kv_tokens", "Tokens that the KV memory has room for.", load.kv_total)
-    yield series.gauge("kv_used_tokens", "Tokens in the KV memory, idle prefixes too.", load.kv_used)
-    yield series.gauge("parked_bytes", "States of idle conversations in RAM.", load.parked_bytes)
-    yield series.gauge("disk_bytes", "States of idle conversations on disk.", load.disk_bytes)
-    yield series.gauge(
-        "tokens_per_second", "Tokens written over the last second, all together.", load.tokens_per_second
-    )
-
-
-def _of_work(series: _Series, status: ModelStatus) -> Iterable[Metric]:
-    work = status.load.metrics
-    yield series.counters("requests", "Requests by how they ended.", "reason", work.num_finished)
-    yield series.counter("prompt_tokens", "Tokens of prompts, cached ones too.", work.prompt_tokens)
-    yield series.counters(
-        "cached_tokens", "Tokens of prompts that were not computed again, by where.", "source", work.cached_tokens
-    )
-    yield series.counter("generated_tokens", "Tokens written.", work.generated_tokens)
-    yield series.counter("drafted_tokens", "Tokens guessed ahead.", work.drafted_tokens)
-    yield series.counter("accepted_tokens", "Tokens guessed ahead rightly.", work.accepted_tokens)
-    yield series.counter("steps", "Batches that were computed.", work.num_steps)
-    yield series.counter("step_seconds", "Seconds spent in them.", work.step_seconds)
-    yield series.counter("preemptions", "Requests that had to give their slot back for a while.", work.num_preemptions)

@@ -58,7 +58,7 @@ class EmbeddingEngineFactory(Protocol):
 
 
 def _ignore(_value: object) -> None:
-    """Nobody watches how it loads or how busy it is."""
+    """Nobody watches how it loads."""
 
 
 class OnDemandEngine:
@@ -75,6 +75,7 @@ class OnDemandEngine:
         self._life_cycle = asyncio.Lock()
         self._engine: EmbeddingEngine | None = None
         self._model: ModelFile | None = None
+        self._load = EngineLoad()
         self._number = 0  # the exit of an engine that is not the newest one is not listened to
         self._num_users = 0
         self._unused = asyncio.Event()
@@ -90,6 +91,11 @@ class OnDemandEngine:
     @property
     def memory_bytes(self) -> int:
         return self._engine.memory_bytes if self._engine is not None else 0
+
+    @property
+    def load(self) -> EngineLoad:
+        """How busy it is, and what it has done."""
+        return self._load
 
     @asynccontextmanager
     async def use(self, model: ModelFile) -> AsyncIterator[EmbeddingEngine]:
@@ -137,9 +143,11 @@ class OnDemandEngine:
         plan = await asyncio.to_thread(self._plan, model)
         self._number += 1
         engine = self._create_engine(
-            on_load_progress=_ignore, on_engine_load=_ignore, on_exit=partial(self._on_exit, self._number)
+            on_load_progress=_ignore,
+            on_engine_load=partial(self._on_load, self._number),
+            on_exit=partial(self._on_exit, self._number),
         )
-        self._engine, self._model = engine, model
+        self._engine, self._model, self._load = engine, model, EngineLoad()
         try:
             await engine.start(model, plan.options)
         except BaseException:
@@ -156,7 +164,11 @@ class OnDemandEngine:
         if engine is not None:
             await engine.stop()
 
-    # --- ends that nobody asked for --------------------------------------------------------------------------------
+    # --- what it says, and ends that nobody asked for --------------------------------------------------------------
+
+    def _on_load(self, number: int, load: EngineLoad) -> None:
+        if number == self._number:
+            self._load = load
 
     def _on_exit(self, number: int, error: EngineDied | None) -> None:
         if number != self._number or error is None:

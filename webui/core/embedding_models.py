@@ -16,7 +16,7 @@ from webui.library.embedding_fit import plan_embedding_fit
 from webui.library.gguf import read_header
 from webui.library.hardware import count_physical_cores, read_memory
 from webui.library.memory_fit import FitPlan
-from webui.types import EmbeddingRequest, Embeddings, ModelFile, ModelKind, Ranking, RerankRequest, Value
+from webui.types import EmbeddingRequest, Embeddings, EngineLoad, ModelFile, ModelKind, Ranking, RerankRequest, Value
 
 IDLE_SECONDS = 600.0
 
@@ -30,6 +30,7 @@ class LoadedModel(Value, frozen=True):
 
     model: ModelFile
     memory_bytes: int  #: resident memory of its process
+    load: EngineLoad = EngineLoad()
 
 
 class EmbeddingModels:
@@ -53,7 +54,7 @@ class EmbeddingModels:
     @property
     def loaded(self) -> list[LoadedModel]:
         return [
-            LoadedModel(model=engine.model, memory_bytes=engine.memory_bytes)
+            LoadedModel(model=engine.model, memory_bytes=engine.memory_bytes, load=engine.load)
             for engine in (self._embedder, self._ranker)
             if engine.model is not None
         ]
