@@ -9,11 +9,13 @@ import {isOnline, isTouch, on} from "glasshouse/shell.js";
 
 const POST_FROM = 200_000; // characters
 const ANSWER_WITHIN_MS = 10_000;
+const TYPING_PAUSE_MS = 400;
+const PASTED_FROM = 200; // characters at once
 const NO_CONNECTION = "No connection just now. Your message stays here until you send it.";
 
 export default {
-  props: {conversationId: {type: String, default: null}, isAnswering: Boolean, modelName: String},
-  emits: ["send", "prepare", "stop"],
+  props: {conversationId: {type: String, default: null}, isAnswering: Boolean, modelName: String, readsAhead: Boolean},
+  emits: ["send", "prepare", "stop", "draft"],
   data() {
     return {text: loadDraft(this.conversationId), note: "", isSending: false, place: this.conversationId};
   },
@@ -21,12 +23,14 @@ export default {
     conversationId(id) {
       this.visit(id);
     },
-    isAnswering() {
+    isAnswering(isAnswering) {
       this.note = "";
+      if (!isAnswering && this.text) this.tellDraftSoon(); // what was typed meanwhile
     },
   },
   created() {
     this.attempt = 0;
+    this.told = ""; // the draft that the server knows of
     /** @type {{attempt: number, text: string, key: string|null}|null} */
     this.pending = null;
   },
@@ -46,6 +50,7 @@ export default {
     this.stopVisits();
     this.stopOnline();
     clearTimeout(this.timer);
+    clearTimeout(this.draftTimer);
   },
   methods: {
     focus() {
@@ -56,6 +61,7 @@ export default {
       if (id === this.place) return;
       const before = this.place;
       this.place = id;
+      clearTimeout(this.draftTimer);
       if (this.isSending) return; // the first message of a new chat: the text is on its way
       saveDraft(before, this.text);
       this.setText(loadDraft(id));
@@ -72,9 +78,23 @@ export default {
       box.style.height = `${box.scrollHeight}px`; // max-height is the style sheet's
     },
     onInput(event) {
+      const isPaste = event.target.value.length - this.text.length >= PASTED_FROM;
       this.text = event.target.value;
+      this.tellDraftSoon(isPaste ? 0 : TYPING_PAUSE_MS);
       this.resize();
       saveDraft(this.place, this.text);
+    },
+    /** The server reads a draft ahead, so that the answer to it begins at once. */
+    tellDraftSoon(pause = TYPING_PAUSE_MS) {
+      clearTimeout(this.draftTimer);
+      if (this.readsAhead) this.draftTimer = setTimeout(this.tellDraft, this.text.trim() ? pause : 0);
+    },
+    tellDraft() {
+      const isIdle = !this.isSending && !this.isAnswering && this.isConnected();
+      const text = this.text.trim() ? this.text : "";
+      if (!isIdle || text === this.told || text.length > POST_FROM) return;
+      this.told = text;
+      this.$emit("draft", {conversation: this.place, text});
     },
     onKeydown(event) {
       if (event.key !== "Enter" || event.shiftKey || event.altKey || event.isComposing || event.keyCode === 229) return;
@@ -91,6 +111,8 @@ export default {
     /** Not navigator.onLine: a house without internet reaches its own server all the same. */
     isConnected: () => isOnline() && window.socket?.connected !== false,
     start(text) {
+      clearTimeout(this.draftTimer);
+      this.told = "";
       this.attempt += 1;
       this.isSending = true;
       this.note = "";

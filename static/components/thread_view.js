@@ -10,13 +10,14 @@ import {MessageView, describeWaiting} from "glasshouse/message_view.js";
 import {isPhone, isWide, on, openSide} from "glasshouse/shell.js";
 import {onSwipe} from "glasshouse/swipe.js";
 import {emptyThread, findMessage, freshThread, putMessage, takeDelta} from "glasshouse/thread_model.js";
+import {trimMarkers} from "glasshouse/trim_marker.js";
 import {renderMissing, renderWelcome} from "glasshouse/welcome.js";
 
 const SPOKEN_CHARACTERS = 1500;
 
 export default {
   props: {initial: Object},
-  emits: ["regenerate", "resync", "start", "prompt", "new"],
+  emits: ["regenerate", "continue", "resync", "start", "prompt", "new"],
   data() {
     const {thread = emptyThread(), model = {}} = this.initial ?? {};
     return {thread: freshThread(thread), model, isAtEnd: true, spoken: ""};
@@ -83,12 +84,17 @@ export default {
     renderMessages() {
       const last = this.thread.messages.at(-1);
       const isIdle = last?.state !== "streaming";
-      return this.thread.messages.map((message) => {
+      const markerOf = trimMarkers();
+      return this.thread.messages.flatMap((message, index, all) => {
+        const marker = message.role === "user" ? markerOf(all[index + 1]) : null;
         const isLast = message === last;
         const canRegenerate = isLast && isIdle && message.role === "assistant";
         const onRegenerate = () => this.$emit("regenerate");
+        const onContinue = () => this.$emit("continue");
         const modelName = this.model.name;
-        return h(MessageView, {key: message.id, message, modelName, isLast, canRegenerate, onRegenerate});
+        const props = {key: message.id, message, modelName, isLast, canRegenerate, onRegenerate, onContinue};
+        const view = h(MessageView, props);
+        return marker ? [marker, view] : [view];
       });
     },
     renderContent() {

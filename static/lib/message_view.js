@@ -3,6 +3,7 @@
 
 import {h} from "vue";
 import {copyText} from "glasshouse/dialog.js";
+import {formatSeconds} from "glasshouse/format.js";
 import {icon} from "glasshouse/icon.js";
 import {MarkdownView} from "glasshouse/markdown.js";
 import {notify} from "glasshouse/shell.js";
@@ -11,14 +12,17 @@ const LONG_TEXT = 1600; // characters of a person's message that are shown befor
 const LONG_LINES = 18;
 const COPIED_MS = 1600;
 
+const WORTH_TELLING = 16; // tokens; reading fewer ahead saves nothing that a person could feel
+
 /** "158 tok/s", "first word 41 ms", "312 cached", "1,912 in context" @param {any} message */
-export function describeStats({state, finish_reason: reason, usage, timings}) {
+export function describeStats({state, finish_reason: reason, usage, timings, read_ahead: ahead}) {
   const parts = [];
   if (state === "stopped") parts.push("Stopped");
   if (reason === "length") parts.push("Cut at the length limit");
   if (timings?.tokens_per_second > 0) parts.push(`${round(timings.tokens_per_second)} tok/s`);
   if (timings) parts.push(`first word ${formatDelay(timings.first_token_seconds)}`);
   if (usage?.cached_tokens) parts.push(`${usage.cached_tokens.toLocaleString("en")} cached`);
+  if (ahead >= WORTH_TELLING) parts.push(`${ahead.toLocaleString("en")} read while you typed`);
   if (usage) parts.push(`${(usage.prompt_tokens + usage.completion_tokens).toLocaleString("en")} in context`);
   return parts;
 }
@@ -41,8 +45,10 @@ export function describeWaiting(waiting, modelName) {
   const percent = `${Math.floor(waiting.progress * 100)} %`;
   if (waiting.phase === "loading")
     return `Loading ${modelName || "the model"}…${waiting.progress > 0 ? ` ${percent}` : ""}`;
-  if (waiting.phase === "queued")
-    return waiting.position <= 1 ? "Next in line" : `${ordinal(waiting.position)} in line`;
+  if (waiting.phase === "queued") {
+    const place = waiting.position <= 1 ? "Next in line" : `${ordinal(waiting.position)} in line`;
+    return waiting.seconds == null ? place : `${place}, about ${formatSeconds(waiting.seconds)}`;
+  }
   return waiting.progress > 0 ? `Reading… ${percent}` : "Reading…";
 }
 
@@ -81,7 +87,7 @@ const Prose = {
 
 export const MessageView = {
   props: {message: Object, modelName: String, isLast: Boolean, canRegenerate: Boolean},
-  emits: ["regenerate"],
+  emits: ["regenerate", "continue"],
   data: () => ({isCopied: false, showsAll: false, thoughtSince: 0, thoughtSeconds: 0}),
   computed: {
     isStreaming() {
@@ -90,6 +96,11 @@ export const MessageView = {
     /** While it is being written, an answer is the running model's. */
     author() {
       return this.message.model_name || (this.message.state === "streaming" && this.modelName) || "Answer";
+    },
+    /** It was cut at the length limit or stopped, and there is something to go on with. */
+    canContinue() {
+      const {state, finish_reason: reason, content} = this.message;
+      return this.canRegenerate && content && (state === "stopped" || (state === "complete" && reason === "length"));
     },
     isThinking() {
       return this.message.state === "streaming" && this.message.reasoning && !this.message.content;
@@ -164,6 +175,10 @@ export const MessageView = {
         const again = () => this.$emit("regenerate");
         const label = {class: "icon-button", "aria-label": "Regenerate", title: "Regenerate", onClick: again};
         actions.push(h("button", label, icon("rotate-cw")));
+      }
+      if (this.canContinue) {
+        const onClick = () => this.$emit("continue");
+        actions.push(h("button", {class: "button quiet", onClick}, [icon("play"), "Continue"]));
       }
       const stats = describeStats(this.message).flatMap((part, index) => [index ? " · " : "", h("span", part)]);
       if (!actions.length && !stats.length) return null;

@@ -8,9 +8,11 @@ import {countCodePoints, dropCodePoints} from "glasshouse/codepoints.js";
 /**
  * @typedef {{prompt_tokens: number, cached_tokens: number, completion_tokens: number}} Usage
  * @typedef {{first_token_seconds: number, tokens_per_second: number, total_seconds: number}} Timings
- * @typedef {{phase: "loading"|"queued"|"reading", progress: number, position: number}} Waiting
+ * @typedef {{phase: "loading"|"queued"|"reading", progress: number, position: number,
+ *   seconds: number|null}} Waiting
  * @typedef {{id: string, role: "user"|"assistant"|"system", content: string, reasoning: string, state: string,
- *   model_name: string|null, error: string|null, usage: Usage|null, timings: Timings|null, waiting?: Waiting|null}} Message
+ *   model_name: string|null, error: string|null, usage: Usage|null, timings: Timings|null,
+ *   trimmed: {num_messages: number, num_tokens: number}|null, read_ahead: number, waiting?: Waiting|null}} Message
  * @typedef {{id: string|null, title: string, messages: Message[], problem?: string|null}} Thread
  */
 

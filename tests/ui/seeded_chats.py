@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from webui.store.conversations import ConversationStore
 from webui.store.database import Database
 from webui.store.preferences import Preferences
-from webui.types import ChatMessage, SamplingParams, Timings, Usage
+from webui.types import ChatMessage, ContextTrimmed, SamplingParams, Timings, Usage
 
 RICH_ANSWER = """Look in the **middle**, see [the manual](https://example.com/bisect).
 
@@ -38,6 +41,8 @@ HOSTILE_ANSWER = """<img src=x onerror="window.harmed=1"> <script>window.harmed=
 
 HOSTILE_QUESTION = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script> `${window.harmed=1}`'
 
+CUT_ANSWER = "One day the keeper of the lighthouse saw a ship, and he"
+
 LONG_ANSWER = "\n\n".join(f"Paragraph {number}. The lamp turns." for number in range(40))
 
 
@@ -54,13 +59,22 @@ async def seed(data_dir: Path) -> dict[str, str]:
             "Hostile": await _add_chat(store, "Hostile <b>&amp;", HOSTILE_QUESTION, HOSTILE_ANSWER),
             "Long": await _add_chat(store, "Long", "Tell me of the lighthouse", LONG_ANSWER),
             "Reading": await _add_chat(store, "Reading", "Tell me of the lighthouse", LONG_ANSWER),  # tests write in it
+            "Outgrown": await _add_chat(
+                store,
+                "Outgrown",
+                "And then?",
+                CUT_ANSWER,
+                trimmed=ContextTrimmed(num_messages=4),
+                finish_reason="length",
+                read_ahead=64,
+            ),
             "Spare": await _add_chat(store, "Spare", "Hello", "Hello."),
         }
     finally:
         await database.close()
 
 
-async def _add_chat(store: ConversationStore, title: str, question: str, answer: str) -> str:
+async def _add_chat(store: ConversationStore, title: str, question: str, answer: str, **changes: Any) -> str:
     conversation = await store.create(title=title)
     asked = ChatMessage(
         id=f"{conversation.id}-1",
@@ -82,5 +96,5 @@ async def _add_chat(store: ConversationStore, title: str, question: str, answer:
         timings=Timings(queued_seconds=0.0, first_token_seconds=0.041, total_seconds=1.0, tokens_per_second=158.2),
     )
     await store.add_message(asked)
-    await store.add_message(answered)
+    await store.add_message(msgspec.structs.replace(answered, **changes))
     return conversation.id

@@ -56,6 +56,7 @@ class ChatPage:
         self._early: list[ChatEvent] | None = None  # what happened while the thread was being read
         self._unwatch: Callable[[], None] = _nothing
         self._stops: list[Callable[[], None]] = []
+        self._reader = application.chats.reader(owner) if application.settings.read_ahead else None
 
     def add_side(self) -> None:
         self.side = SideList()
@@ -68,13 +69,15 @@ class ChatPage:
     def add_main(self) -> None:
         self.top_bar = TopBar()
         self.thread = ThreadView()
-        self.composer = Composer()
+        self.composer = Composer(reads_ahead=self._reader is not None)
         self.thread.on("regenerate", self._on_regenerate)
+        self.thread.on("continue", self._on_continue)
         self.thread.on("resync", self._on_resync)
         self.thread.on("start", self._on_start)
         self.thread.on("prompt", self._on_prompt)
         self.thread.on("new", self._on_new)
         self.composer.on("send", self._on_send)
+        self.composer.on("draft", self._on_draft)
         self.composer.on("prepare", self._on_prepare)
         self.composer.on("stop", self._on_stop)
 
@@ -92,6 +95,8 @@ class ChatPage:
         self._unwatch()
         for stop in self._stops:
             stop()
+        if self._reader is not None:
+            self._reader.stop()
 
     # --- one conversation at a time ------------------------------------------------------------------------------
 
@@ -168,12 +173,13 @@ class ChatPage:
 
     async def _send(self, text: str) -> None:
         """Send to the open conversation; in a new chat, make one and stay in it if the message was taken."""
+        ahead = self._reader.take(self._conversation_id) if self._reader is not None else None
         if self._conversation_id is not None:
-            await self._app.chats.send(self._conversation_id, text, owner=self._owner)
+            await self._app.chats.send(self._conversation_id, text, owner=self._owner, read_ahead=ahead)
             return
         conversation = await self._app.chats.create()
         try:
-            await self._app.chats.send(conversation.id, text, owner=self._owner)
+            await self._app.chats.send(conversation.id, text, owner=self._owner, read_ahead=ahead)
         except GlasshouseError:
             await self._app.chats.delete(conversation.id)
             raise
@@ -189,6 +195,10 @@ class ChatPage:
             self.composer.refused(attempt, error.message)
         else:
             self.composer.sent(attempt)
+
+    async def _on_draft(self, event: GenericEventArguments) -> None:
+        if self._reader is not None:
+            self._reader.read(event.args["conversation"], str(event.args["text"]))
 
     @_guarded
     async def _on_prepare(self, event: GenericEventArguments) -> None:
@@ -214,6 +224,11 @@ class ChatPage:
     async def _on_regenerate(self, _: GenericEventArguments) -> None:
         if self._conversation_id is not None:
             await self._app.chats.regenerate(self._conversation_id, owner=self._owner)
+
+    @_guarded
+    async def _on_continue(self, _: GenericEventArguments) -> None:
+        if self._conversation_id is not None:
+            await self._app.chats.continue_reply(self._conversation_id, owner=self._owner)
 
     @_guarded
     async def _on_resync(self, _: GenericEventArguments) -> None:

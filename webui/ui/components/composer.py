@@ -1,7 +1,7 @@
 """The message box. It keeps a text until `sent` says that the server has it.
 
-Emits `send` ({attempt, text}), `prepare` ({attempt, bytes}: a long text needs a conversation to be posted to) and
-`stop`.
+Emits `send` ({attempt, text}), `prepare` ({attempt, bytes}: a long text needs a conversation to be posted to), `stop`,
+and, where drafts are read ahead, `draft` ({conversation, text}: what is typed so far).
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from webui.ui.components import COMPONENTS
 
 class Composer(Element, component=COMPONENTS / "composer.js"):
     """Drafts live in the browser, one for each conversation."""
+
+    def __init__(self, *, reads_ahead: bool) -> None:
+        super().__init__()
+        self._props["reads-ahead"] = reads_ahead
 
     def show(self, conversation_id: str | None, *, is_answering: bool) -> None:
         """Belong to this conversation; while it is answering, Send is Stop."""

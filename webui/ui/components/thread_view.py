@@ -1,7 +1,8 @@
 """The conversation on the page: one element for the whole thread, fed with what is new.
 
-Emits `regenerate`, `resync` (a delta did not fit: show the thread again), `start` (load the starter model), `prompt`
-(text of a suggestion) and `new`. Rendering, scrolling and putting deltas together happen in the browser.
+Emits `regenerate`, `continue` (go on with a cut answer), `resync` (a delta did not fit: show the thread again), `start`
+(load the starter model), `prompt` (text of a suggestion) and `new`. Rendering, scrolling and putting deltas together
+happen in the browser.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from webui.types import (
     ChatEvent,
     ChatMessage,
     MessageAdded,
+    MessageChanged,
     ModelFile,
     ModelStatus,
     ReplyDelta,
@@ -26,7 +28,10 @@ from webui.types import (
 )
 from webui.ui.components import COMPONENTS
 
-_SHOWN = ("id", "role", "content", "reasoning", "state", "model_name", "error", "finish_reason", "usage", "timings")
+_SHOWN = (
+    "id", "role", "content", "reasoning", "state", "model_name", "error", "finish_reason", "usage", "timings",
+    "trimmed", "read_ahead",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class ThreadView(Element, component=COMPONENTS / "thread_view.js"):
                 self.run_method("append", message_id, field, start, text)
             case ReplyWaiting(message_id=message_id):
                 self.run_method("wait", message_id, _waiting_to_wire(event))
-            case MessageAdded(message=message) | ReplyEnded(message=message):
+            case MessageAdded(message=message) | MessageChanged(message=message) | ReplyEnded(message=message):
                 self.run_method("put", _message_to_wire(message))
 
     def show_model(self, status: ModelStatus, default: ModelFile | None) -> None:
@@ -88,7 +93,12 @@ def _thread_to_wire(view: ThreadSnapshot) -> dict[str, Any]:
 
 
 def _waiting_to_wire(waiting: ReplyWaiting) -> dict[str, Any]:
-    return {"phase": waiting.phase, "progress": round(waiting.progress, 3), "position": waiting.position}
+    return {
+        "phase": waiting.phase,
+        "progress": round(waiting.progress, 3),
+        "position": waiting.position,
+        "seconds": waiting.seconds,
+    }
 
 
 def _message_to_wire(message: ChatMessage) -> dict[str, Any]:
