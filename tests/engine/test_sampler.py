@@ -205,6 +205,7 @@ def test_a_banned_token_is_not_said(starter_runner: LlamaRunner) -> None:
         ({"dry_penalty_last_n": -2}, "dry_penalty_last_n must be between -1"),
         ({"dry_sequence_breakers": ("",)}, "dry_sequence_breakers takes at most 16 texts of 1 to 40"),
         ({"dry_sequence_breakers": ("a\0b",)}, "dry_sequence_breakers"),
+        ({"dry_sequence_breakers": tuple("e" * n for n in range(2, 7))}, "at most 4 texts of more than one character"),
         ({"xtc_threshold": 0.6}, "xtc_threshold must be between 0 and 0.5"),
         ({"mirostat": 3}, "mirostat must be between 0 and 2"),
         ({"mirostat_eta": -1.0}, "mirostat_eta"),

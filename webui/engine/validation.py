@@ -36,6 +36,7 @@ MAX_STOPS = 16
 MAX_STOP_LENGTH = 1000
 MAX_BREAKERS = 16
 MAX_BREAKER_LENGTH = 40
+MAX_LONG_BREAKERS = 4  #: llama.cpp needs up to 0.1 s for each to look at 50,000 tokens, and everybody waits
 MAX_BIASES = 1024
 MAX_BIAS = 100.0
 
@@ -53,15 +54,22 @@ def check_sampling(sampling: SamplingParams, num_vocab: int | None = None) -> No
         raise InvalidRequest(f"max_tokens must be at least 1, not {sampling.max_tokens}.")
     if len(sampling.stop) > MAX_STOPS or any(len(stop) > MAX_STOP_LENGTH for stop in sampling.stop):
         raise InvalidRequest(f"stop takes at most {MAX_STOPS} texts of at most {MAX_STOP_LENGTH} characters.")
-    breakers = sampling.dry_sequence_breakers
+    _check_breakers(sampling.dry_sequence_breakers)
+    _check_biases(sampling, num_vocab)
+    _check_together(sampling)
+
+
+def _check_breakers(breakers: tuple[str, ...]) -> None:
     if len(breakers) > MAX_BREAKERS or not all(
         0 < len(text) <= MAX_BREAKER_LENGTH and "\0" not in text for text in breakers
     ):
         raise InvalidRequest(
             f"dry_sequence_breakers takes at most {MAX_BREAKERS} texts of 1 to {MAX_BREAKER_LENGTH} characters."
         )
-    _check_biases(sampling, num_vocab)
-    _check_together(sampling)
+    if sum(len(text) > 1 for text in breakers) > MAX_LONG_BREAKERS:
+        raise InvalidRequest(
+            f"dry_sequence_breakers takes at most {MAX_LONG_BREAKERS} texts of more than one character."
+        )
 
 
 def _check_biases(sampling: SamplingParams, num_vocab: int | None) -> None:
