@@ -8,7 +8,7 @@ import {shownValue} from "glasshouse/typing.js";
 
 /**
  * @typedef {{id: string, name: string, fileName: string, architecture: string, parameters: number, quantization: string,
- *   size: number, context: number, source: string, problem: string|null, isAdapter: boolean, canDelete: boolean,
+ *   size: number, context: number, source: string, problem: string|null, kind: string|null, canDelete: boolean,
  *   fit: {isTooBig: boolean, needed: number, free: number}|null}} Model
  */
 
@@ -29,6 +29,13 @@ function facts(model) {
 const isRunningOrBusy = (model, panel) =>
   panel.status.id === model.id && !["stopped", "failed"].includes(panel.status.state);
 
+/** What is no chat model is not loaded here: programs name it, and it loads by itself. */
+const KINDS = {
+  adapter: "A LoRA: programs put it on top of its model with “lora”",
+  embedding: "For search: programs use it through /v1/embeddings, and it loads by itself",
+  rerank: "For search: programs use it through /v1/rerank, and it loads by itself",
+};
+
 /** What it is, where it comes from, whether the next message starts it, and whether it fits into what is free now. */
 function factsLine(model, panel) {
   const isIdle = !isRunningOrBusy(model, panel);
@@ -37,7 +44,7 @@ function factsLine(model, panel) {
   return h("div", {class: "model-facts numbers"}, [
     h("p", facts(model)),
     h("div", {class: "model-badges"}, [
-      model.isAdapter && badge("", "adapter", "A LoRA: programs put it on top of its model with “lora”"),
+      KINDS[model.kind] && badge("", model.kind, KINDS[model.kind]),
       model.source === "starter" && badge("", "starter", "Comes with Glasshouse"),
       isIdle && panel.chosen === model.id && badge("", "chosen", "Loads by itself with the next message"),
       fit && (fit.isTooBig ? badge("bad", "too big") : badge("good", "fits", "Fits into the memory that is free now")),
@@ -167,7 +174,7 @@ export function modelCard(model, panel) {
         h(
           "div",
           {class: "model-actions"},
-          model.problem || model.isAdapter
+          model.problem || KINDS[model.kind]
             ? model.canDelete &&
                 h(
                   "button",

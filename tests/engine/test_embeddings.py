@@ -27,6 +27,7 @@ from tests.engine.tiny_embedding_models import (
     write_bert,
     write_decoder,
 )
+from webui.engine.embedding_jobs import MAX_JOBS
 from webui.engine.embedding_loop import EmbeddingLoop
 from webui.engine.embedding_runner import PIECE_TOKENS, LlamaEmbeddingRunner
 from webui.engine.loop import run_loop
@@ -261,9 +262,10 @@ def test_a_score_is_the_logit_of_llama_cpp_as_a_probability(runners: Runners) ->
 # --- side by side ----------------------------------------------------------------------------------------------------
 
 
-def test_a_short_request_does_not_wait_for_the_end_of_a_long_one(runners: Runners) -> None:
+@pytest.mark.parametrize("owner", ["bob", "ann"])
+def test_a_short_request_does_not_wait_for_the_end_of_a_long_one(runners: Runners, owner: str) -> None:
     long = embed(1, *("the lazy dog is over the blue sea " * 5 for _ in range(200)), owner="ann")
-    script = play(runners("mean"), long, embed(2, "red", owner="bob"))
+    script = play(runners("mean"), long, embed(2, "red", owner=owner))
     ended = [report.request_id for report in script.reports if isinstance(report, Embedded)]
     assert ended == [2, 1]
     assert len(vectors(script, 1)) == 200
@@ -297,6 +299,12 @@ def test_a_cancelled_request_is_gone_before_the_next_batch(runners: Runners) -> 
     EmbeddingLoop(script, counting, time.monotonic).run()
     assert counting.num_computed < 50
     assert [report.request_id for report in script.reports if isinstance(report, Embedded | Failed)] == [2]
+
+
+def test_a_full_queue_says_so_at_once(runners: Runners) -> None:
+    script = play(runners("mean"), *(embed(number, "red") for number in range(MAX_JOBS + 1)))
+    assert script.failure(MAX_JOBS).code == "engine_busy"
+    assert sum(isinstance(report, Embedded) for report in script.reports) == MAX_JOBS
 
 
 def test_shutdown_ends_the_loop_at_once(runners: Runners) -> None:

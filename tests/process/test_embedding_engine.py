@@ -13,12 +13,14 @@ import gguf
 import numpy as np
 import pytest
 
+from tests.core.waiting import until
 from tests.engine.tiny_embedding_models import WIDTH, write_bert, write_decoder
 from webui.core.engine_client import EngineClient
 from webui.errors import EngineDied, EngineStopped, InputTooLong, InvalidRequest
 from webui.types import (
     EmbeddingRequest,
     Embeddings,
+    EngineLoad,
     EngineOptions,
     GenerationRequest,
     Message,
@@ -31,8 +33,8 @@ LONG = EmbeddingRequest(inputs=("the lazy dog is over the blue sea " * 10,) * 40
 
 
 @asynccontextmanager
-async def engine(path: Path) -> AsyncIterator[EngineClient]:
-    client = EngineClient()
+async def engine(path: Path, loads: list[EngineLoad] | None = None) -> AsyncIterator[EngineClient]:
+    client = EngineClient(on_engine_load=(loads if loads is not None else []).append)
     await client.start(ModelFile(id="m", name="Tiny", path=path, size_bytes=1, source="local"), OPTIONS)
     try:
         yield client
@@ -96,15 +98,17 @@ async def test_a_short_request_overtakes_a_long_one_of_somebody_else(embedder: P
     assert (ended, list(counts)) == (["short", "long"], [500, 10])
 
 
-async def test_one_who_leaves_makes_room_at_once(embedder: Path) -> None:
-    async with engine(embedder) as client:
+async def test_the_engine_stops_working_for_one_who_leaves(embedder: Path) -> None:
+    loads: list[EngineLoad] = []
+    async with engine(embedder, loads) as client:
         leaving = asyncio.create_task(client.embed(LONG))
-        await client.embed(EmbeddingRequest(inputs=("red",), owner="bob"))
+        await until(lambda: loads and loads[-1].num_running == 1)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-        # Behind the long one of the same owner this would take seconds.
-        await asyncio.wait_for(client.embed(EmbeddingRequest(inputs=("red",), owner="ann")), 1)
+        await until(lambda: loads[-1].num_running == 0)
+        assert sum(load.tokens_per_second for load in loads) < 4000 * 82 / 2, "it did not go on to the end"
+        assert (await client.embed(EmbeddingRequest(inputs=("red",)))).num_tokens == 3
 
 
 async def test_kill_9_and_stop_are_told_to_everybody(embedder: Path) -> None:

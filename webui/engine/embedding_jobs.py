@@ -1,6 +1,7 @@
 """Requests for vectors or scores on their way: which input is computed next, and what has come of the others.
 
-A batch takes inputs of several requests, each time from the flow (an owner in a priority class) that was served least.
+A batch takes inputs of several requests, each time from the flow (an owner in a priority class) that was served least,
+and within it from the request that was.
 An input is turned into tokens only when its turn is near, so that a request of thousands keeps nobody waiting. It knows
 token counts; models and pipes it does not know.
 """
@@ -94,9 +95,10 @@ class JobTable:
         self._fair.leave(job.flow)
 
     def next_job(self) -> Job | None:
-        """Whose input comes next; None when every input is in a batch."""
+        """Whose input comes next; None when every input is in a batch. Requests of one flow take turns by tokens, too:
+        somebody's search does not wait until all that they index is done."""
         waiting = (job for job in self._jobs.values() if job.has_more)
-        return min(waiting, key=lambda job: self._fair.served(job.flow), default=None)
+        return min(waiting, key=lambda job: (self._fair.served(job.flow), job.num_tokens), default=None)
 
     def take(self, job: Job) -> Item:
         """The next input of `job`, on its flow's account."""

@@ -27,7 +27,7 @@ def view_model(model: ModelFile, fit: FitPlan | ModelTooBig | None = None) -> Js
         "context": model.context_train,
         "source": model.source,
         "problem": model.problem,
-        "isAdapter": model.kind == "adapter",
+        "kind": model.kind,
         "canDelete": model.can_delete,
         "fit": _view_fit(fit),
     }
