@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.engine.test_real_model import ask, play
 from tests.engine.writing import is_finished, prompt_tokens, text_of, tokens_of, write
 from webui.engine.model_runner import LlamaRunner
 from webui.types import Grammar
@@ -67,6 +68,17 @@ def test_other_forms_are_kept_as_well(starter_runner: LlamaRunner, grammar: Gram
     written = write(starter_runner, ASK, max_tokens=60, grammar=grammar, temperature=1.5, min_p=0.0, seed=3)
     assert is_finished(starter_runner, written)
     assert re.fullmatch(pattern, text_of(starter_runner, written))
+
+
+def test_a_form_that_grows_too_complex_ends_its_answer_and_nobody_elses(starter_runner: LlamaRunner) -> None:
+    """It compiles; what it means is too much only after some tokens."""
+    form = Grammar(kind="regex", source="([a-z]{1,1000}){1000}")
+    script = play(
+        starter_runner, ask(1, ASK, grammar=form, temperature=1.0, max_tokens=400, seed=1), ask(2, ASK), ask(3, ASK)
+    )
+    failure = script.failure(1)
+    assert "The regular expression cannot be honoured" in str(failure.error)
+    assert script.text(2) == script.text(3) != ""
 
 
 def test_the_model_still_chooses_within_the_form(starter_runner: LlamaRunner) -> None:

@@ -269,7 +269,11 @@ class EngineLoop:
         sequence, vocabulary = answer.sequence, self._runner.vocabulary
         guesses = chunk.tokens[chunk.count - chunk.num_drafted :]
         for index in range(chunk.num_outputs):
-            sampled = self._runner.sample(row + index, answer.sampler)
+            try:
+                sampled = self._runner.sample(row + index, answer.sampler)
+            except InvalidRequest as error:  # a grammar has become too complex to go on
+                self._fail(answer, error)
+                return index
             events, reason = answer.take(sampled, vocabulary, self._clock())
             self._meter.count(1)
             for event in events:
@@ -332,7 +336,9 @@ class EngineLoop:
 
     def _give_up(self, error: ContextTooLong) -> None:
         """The only admitted sequence has the whole memory and still does not fit."""
-        (answer,) = (answer for answer in self._answers.values() if answer.sequence.slot is not None)
+        self._fail(next(each for each in self._answers.values() if each.sequence.slot is not None), error)
+
+    def _fail(self, answer: ReadAhead, error: GlasshouseError) -> None:
         self._close(answer)
         self._meter.count_end("failed")
         self._channel.send(Failed(request_id=answer.request_id, code=error.code, details=error.details))
