@@ -33,7 +33,7 @@ from webui.types import (
 )
 
 SAMPLE_SECONDS = 0.25
-ANSWER_SECONDS = 120.0  #: nobody waits longer, also in a full house
+PATIENCE_SECONDS = 120.0  #: nobody waits longer for all that one act asked for, also in a full house
 WORDS = (
     "the",
     "lamp",
@@ -86,7 +86,7 @@ class House:
         self._options = options
         self._seed = seed
 
-    async def live(self, seconds: float, *, num_people: int = 6) -> None:
+    async def live(self, seconds: float, *, num_people: int = 6, patience: float = PATIENCE_SECONDS) -> None:
         """Let everybody do as they like for so long; then they finish what they began."""
         until = time.monotonic() + seconds
         watching = asyncio.create_task(self._watch_memory())
@@ -95,7 +95,7 @@ class House:
                 for number in range(num_people):
                     name = f"person {number}"
                     person = _Person(name, self._client, self._options, self.report, f"{self._seed} {name}")
-                    people.create_task(person.live(until))
+                    people.create_task(person.live(until, patience))
         finally:
             watching.cancel()
 
@@ -137,7 +137,7 @@ class _Person:
         self._thread: list[Message] = [SYSTEM]
         self._turn = 0
 
-    async def live(self, until: float) -> None:
+    async def live(self, until: float, patience: float) -> None:
         habits: list[tuple[Callable[[], Awaitable[None]], int]] = [
             (self._chat, 6),
             (self._leave, 4),
@@ -154,7 +154,7 @@ class _Person:
         while time.monotonic() < until:
             (act,) = self._random.choices(acts, weights)
             self._report.acts[act.__name__.strip("_")] += 1
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(patience):
                 await act()
 
     # --- habits ----------------------------------------------------------------------------------------------------
