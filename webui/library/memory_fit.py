@@ -87,7 +87,7 @@ class _Planner:
 
     def __init__(self, header: GgufHeader, memory: Memory, wishes: Wishes, can_offload: bool) -> None:
         self._sizes = ModelSizes(header, wishes.kv_type, wishes.flash_attention)
-        self._draft = ModelSizes(wishes.draft, "f16", wishes.flash_attention) if wishes.draft else None
+        self._draft = ModelSizes(wishes.draft, "f16", "auto") if wishes.draft else None
         self._memory = memory
         self._wishes = wishes
         self._offloads = bool(memory.gpus) and wishes.gpu_layers != 0 and can_offload
@@ -182,6 +182,8 @@ class _Planner:
         if layers:
             ram += _GPU_PROCESS_BYTES - sizes.offloaded_weights(layers) - sizes.offloaded_kv(layers, shape)
             vram = sum(sizes.offload_costs(shape)[:layers]) + sizes.compute(shape) + draft
+            if layers > sizes.num_layers and self._draft is not None:
+                ram -= draft - self._draft.vocabulary
         return FitPlan(
             options=self._options(shape, layers),
             weights_bytes=sizes.weights,

@@ -12,6 +12,7 @@ from webui.library.gguf import GgufHeader
 from webui.types import EngineOptions, FlashAttention, KvLayout, KvType
 
 KV_STEP = 256  #: llama.cpp rounds the KV memory of a stream up to so many cells
+SPARE_OUTPUTS = 16  #: rows of logits for guessed tokens; the engine's number (its context_size.py)
 
 _BLOCK_BYTES: dict[KvType, int] = {"f16": 64, "q8_0": 34, "q4_0": 18}  # of 32 numbers
 _BLOCK_LENGTH = 32
@@ -85,9 +86,10 @@ class ModelSizes:
         return sum(self._layer_kv(layer, shape) for layer in range(self.num_layers))
 
     def compute(self, shape: KvShape) -> int:
-        """Activations of the widest layer, and attention of a whole batch over a stream; logits for each slot."""
-        logits = 2 * shape.num_slots * self._vocab_size * _FLOAT_BYTES  # as computed, and as handed out
-        return self.batch * (self._width * _FLOAT_BYTES + shape.cells * self._pair) + logits
+        """Activations of the widest layer, and attention of a whole batch over a stream; logits for each slot and for
+        guesses, as handed out: they are computed where the activations were."""
+        logits = (shape.num_slots + SPARE_OUTPUTS) * self._vocab_size * _FLOAT_BYTES
+        return max(self.batch * self._width * _FLOAT_BYTES, logits) + self.batch * shape.cells * self._pair + logits
 
     def offload_costs(self, shape: KvShape) -> list[int]:
         """VRAM of the output layer and then of the layers from the last to the first, as llama.cpp takes them."""
