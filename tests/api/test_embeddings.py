@@ -14,6 +14,7 @@ import openai
 import pytest
 from fastapi import FastAPI
 
+from tests.core.waiting import until
 from tests.engine.tiny_embedding_models import CLS, SEP, WIDTH, write_bert, write_decoder
 from tests.support.fake_engine import FakeEngine
 from webui.config import Settings
@@ -167,6 +168,13 @@ async def test_status_tells_what_is_loaded_beside_the_chat_model(client: httpx.A
     assert (model["id"], model["kind"], model["engine_bytes"] > 1_000_000) == ("Alpha-Embed", "embedding", True)
     await client.post("/unload_model")
     assert (await client.get("/status")).json()["embedding_models"] == []
+
+
+async def test_a_deleted_model_is_unloaded(client: httpx.AsyncClient, application: Application) -> None:
+    await client.post(EMBEDDINGS, json={"input": "red"})
+    await application.models.delete("Alpha-Embed")
+    await until(lambda: application.embedding_models.loaded == [])
+    assert (await client.post(EMBEDDINGS, json={"input": "red"})).json()["model"] == "Beta-Embed"
 
 
 # --- a client that we did not write ----------------------------------------------------------------------------------

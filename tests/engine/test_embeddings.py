@@ -27,6 +27,7 @@ from tests.engine.tiny_embedding_models import (
     write_bert,
     write_decoder,
 )
+from webui.engine import embedding_runner
 from webui.engine.embedding_jobs import MAX_JOBS
 from webui.engine.embedding_loop import EmbeddingLoop
 from webui.engine.embedding_runner import PIECE_TOKENS, LlamaEmbeddingRunner
@@ -251,6 +252,17 @@ def test_a_pair_is_read_as_the_model_was_trained(runners: Runners) -> None:
     assert pair.count(END) == 2, "the two of the template"
     assert pair[-1] == END
     assert len(pair) == len("Q: {document}") + len("D: a <|endoftext|>") + 2
+
+
+def test_a_long_pair_is_ranked_piece_by_piece_as_in_one(
+    runners: Runners, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = ("short", "x" * (2 * PIECE_TOKENS + 9), "y" * (PIECE_TOKENS - 20))
+    in_pieces = ranking(play(runners("last-rank"), rerank(1, "the fox", *documents))).scores
+    monkeypatch.setattr(embedding_runner, "PIECE_TOKENS", DECODER_CONTEXT)
+    whole = load_any_model(Load(model_path=str(paths["last-rank"]), options=OPTIONS), lambda _fraction: None)
+    assert isinstance(whole, LlamaEmbeddingRunner)
+    np.testing.assert_allclose(in_pieces, ranking(play(whole, rerank(1, "the fox", *documents))).scores, atol=1e-3)
 
 
 def test_a_score_is_the_logit_of_llama_cpp_as_a_probability(runners: Runners) -> None:

@@ -106,6 +106,7 @@ class Application:
             lambda: self.catalog, settings, engine_factory=self._embedding_engine_factory
         )
         closing.push_async_callback(self.embedding_models.close)
+        closing.callback(self.models.catalog_changed.subscribe(lambda _: self.embedding_models.drop_missing()))
         self.uploads = ObservedUploads(
             Uploads(settings.models_dir), on_complete=lambda: self.models.catalog_changed.emit(None)
         )

@@ -118,6 +118,10 @@ class OnDemandEngine:
             await self._unused.wait()
             await self._tasks.finish(self._stop())
 
+    def unload_soon(self) -> None:
+        """Like `unload`, for those who do not wait."""
+        self._tasks.start(self.unload())
+
     async def close(self) -> None:
         """Stop the engine at once; open requests end with EngineStopped."""
         self._is_closed = True

@@ -80,6 +80,12 @@ class EmbeddingModels:
         for engine in (self._embedder, self._ranker):
             await engine.unload()
 
+    def drop_missing(self) -> None:
+        """Unload what was deleted, so that its bytes on the disk are free, too."""
+        for engine in (self._embedder, self._ranker):
+            if engine.model is not None and not engine.model.path.is_file():
+                engine.unload_soon()
+
     async def close(self) -> None:
         for engine in (self._embedder, self._ranker):
             await engine.close()
