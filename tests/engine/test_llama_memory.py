@@ -49,20 +49,29 @@ class Bench:
 
     def read(self, slot: int, tokens: list[int], start: int = 0) -> Logits:
         """Compute `tokens[start:]` behind the `start` tokens that the slot holds; the logits behind the last one."""
+        logits = np.zeros(0, dtype=np.float32)
         for first in range(start, len(tokens), self.options.batch_tokens):
-            last = min(first + self.options.batch_tokens, len(tokens))
-            for row, position in enumerate(range(first, last)):
+            (logits,) = self.read_together([(slot, tokens[: first + self.options.batch_tokens], first)])
+        return logits
+
+    def read_together(self, parts: list[tuple[int, list[int], int]]) -> list[Logits]:
+        """The same for several slots in one batch. Raises MemoryError when there is no room; nothing is done then."""
+        row, last_rows = 0, []
+        for slot, tokens, start in parts:
+            for position in range(start, len(tokens)):
                 self.batch.token[row] = tokens[position]
                 self.batch.pos[row] = position
                 self.batch.n_seq_id[row] = 1
                 self.batch.seq_id[row][0] = slot
-                self.batch.logits[row] = position == last - 1
-            self.batch.n_tokens = last - first
-            if status := llama_cpp.llama_decode(self.context, self.batch):
-                raise MemoryError(f"llama_decode: {status}")
-            self.memory.note_step()
-        logits = llama_cpp.llama_get_logits_ith(self.context, -1)
-        return np.ctypeslib.as_array(logits, (NUM_TOKENS,)).copy()
+                self.batch.logits[row] = position == len(tokens) - 1
+                row += 1
+            last_rows.append(row - 1)
+        self.batch.n_tokens = row
+        if status := llama_cpp.llama_decode(self.context, self.batch):
+            raise MemoryError(f"llama_decode: {status}")
+        self.memory.note_step()
+        rows = [llama_cpp.llama_get_logits_ith(self.context, row) for row in last_rows]
+        return [np.ctypeslib.as_array(logits, (NUM_TOKENS,)).copy() for logits in rows]
 
     def close(self) -> None:
         llama_cpp.llama_batch_free(self.batch)

@@ -162,7 +162,7 @@ def _write_gpt_oss(weights: _Weights) -> None:
     _describe_attention(writer, 2)
     writer.add_sliding_window(WINDOW)
     writer.add_expert_count(num_experts)
-    writer.add_expert_used_count(2)
+    writer.add_expert_used_count(num_experts)  # all: a near tie between two would make another answer of a last bit
     writer.add_expert_feed_forward_length(WIDE)
     for block in ("blk.0", "blk.1"):
         weights.norm(f"{block}.attn_norm")
