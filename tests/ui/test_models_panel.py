@@ -15,6 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.conftest import PageOpener
+from tests.library.adapter_files import write_adapter_file
 from tests.support.pages import DESKTOP, PHONE, find_barriers, model_card, open_models, starter_file, wait_until
 from tests.support.server import RunningServer
 
@@ -164,6 +165,20 @@ async def test_a_file_that_appears_in_the_folder_is_found_when_somebody_looks(
     (models_server.models_dir / "Later-1B.gguf").write_bytes(b"GGUF")
     await page.evaluate("window.dispatchEvent(new Event('focus'))")
     await expect(model_card(panel, "Later 1B")).to_be_visible()
+
+
+async def test_a_lora_is_an_adapter_and_no_model_to_load(page: Page, models_server: RunningServer) -> None:
+    file = write_adapter_file(models_server.models_dir / "Pirate-LoRA.gguf")
+    panel = await open_models(page)
+    card = model_card(panel, "Pirate LoRA")
+    await expect(card).to_contain_text("adapter")
+    await expect(card.get_by_role("alert")).to_have_count(0)
+    await expect(card.get_by_role("button", name="Load", exact=True)).to_have_count(0)
+
+    await card.get_by_role("button", name="Delete Pirate LoRA").click()
+    await page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
+    await expect(card).to_have_count(0)
+    assert not file.exists()
 
 
 async def test_an_engine_that_dies_is_said_and_starts_again(page: Page, models_server: RunningServer) -> None:
