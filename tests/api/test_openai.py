@@ -94,6 +94,21 @@ async def test_a_conversation_that_is_too_long_is_a_400_with_both_numbers(
     assert "2,048" in error["message"]
 
 
+async def test_when_too_many_wait_it_is_a_429_that_says_when_to_try_again(client: httpx.AsyncClient) -> None:
+    for more in ({}, {"stream": True}, {"n": 3}):
+        response = await client.post(URL, json=ask("busy", **more))
+        assert (response.status_code, response.json()["error"]["code"]) == (429, "engine_busy")
+        assert response.headers["retry-after"] == "12"
+
+
+async def test_what_was_left_out_of_the_conversation_is_told(client: httpx.AsyncClient) -> None:
+    whole = (await client.post(URL, json=ask("outgrown", overflow="drop_oldest"))).json()
+    assert whole["choices"][0]["trimmed"] == {"messages": 2, "tokens": 0}
+    streamed = read_frames((await client.post(URL, json=ask("outgrown", stream=True))).text)
+    assert streamed[-1]["choices"][0]["trimmed"] == {"messages": 2, "tokens": 0}
+    assert "trimmed" not in (await client.post(URL, json=ask("hi"))).json()["choices"][0]
+
+
 async def test_an_engine_that_dies_ends_the_stream_with_a_sentence(client: httpx.AsyncClient) -> None:
     streamed = await client.post(URL, json=ask("fail", stream=True))
     assert read_frames(streamed.text)[-1]["error"]["code"] == "engine_died"

@@ -101,6 +101,37 @@ def test_messages_that_need_more_than_text_are_refused(message: dict[str, Any]) 
         request(messages=[message]).to_generation("")
 
 
+QUESTION = {"role": "user", "content": "Count to four"}
+BEGUN = {"role": "assistant", "content": "One, two,"}
+
+
+@pytest.mark.parametrize("how", [{"continue_final_message": True}, {"add_generation_prompt": False}])
+def test_the_last_message_is_gone_on_with(how: dict[str, bool]) -> None:
+    generation = request(messages=[QUESTION, BEGUN], **how).to_generation("")
+    assert [message.content for message in generation.messages] == ["Count to four"]
+    assert generation.continuation == "One, two,"
+    assert request(messages=[QUESTION, BEGUN]).to_generation("").continuation == ""
+
+
+@pytest.mark.parametrize(
+    "messages", [[QUESTION], [QUESTION, {"role": "assistant", "content": ""}]], ids=["a question", "no text"]
+)
+def test_only_an_assistants_text_can_go_on(messages: list[dict[str, Any]]) -> None:
+    with pytest.raises(ParameterError, match="assistant's with some text"):
+        request(messages=messages, continue_final_message=True).to_generation("")
+
+
+def test_to_go_on_and_to_begin_anew_contradict_each_other() -> None:
+    both = request(messages=[QUESTION, BEGUN], continue_final_message=True, add_generation_prompt=True)
+    with pytest.raises(ParameterError, match="contradicts"):
+        both.to_generation("")
+
+
+def test_a_conversation_that_outgrows_the_context_is_an_error_unless_asked_otherwise() -> None:
+    assert request().to_generation("").overflow == "error"
+    assert request(overflow="drop_oldest").to_generation("").overflow == "drop_oldest"
+
+
 def test_an_unknown_role_is_refused() -> None:
     with pytest.raises(ParameterError, match="“robot” is not a role"):
         request(messages=[{"role": "robot", "content": "beep"}]).to_generation("")

@@ -161,9 +161,9 @@ EVENTS: list[GenerationEvent] = [
 ]
 
 
-async def stream(events: list[GenerationEvent]) -> AsyncIterator[GenerationEvent]:
+async def stream(events: list[GenerationEvent]) -> AsyncIterator[tuple[int, GenerationEvent]]:
     for event in events:
-        yield event
+        yield 0, event
 
 
 async def test_a_whole_answer_tells_every_token() -> None:
@@ -190,7 +190,7 @@ async def test_without_asking_there_are_none() -> None:
 
 def test_in_a_stream_they_come_with_their_text() -> None:
     completion = Completion("m")
-    chunks = [completion.first_chunk(), *(completion.event_chunk(event) for event in EVENTS)]
+    chunks = [completion.first_chunk(), *(completion.event_chunk(0, event) for event in EVENTS)]
     choices = [chunk["choices"][0] for chunk in chunks if chunk is not None]
     told = [
         (

@@ -1,7 +1,7 @@
 """An engine without a process or a model: it answers with numbered words and says how many answers run.
 
 What the last user message says steers it: "fail" dies after two words, "long" goes on until it is cancelled, "think"
-thinks first, and "too long" is refused as too long.
+thinks first, "too long" is refused as too long, "busy" because too many wait, and "outgrown" leaves out two messages.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
-from webui.errors import ContextTooLong, EngineDied
+from webui.errors import ContextTooLong, EngineBusy, EngineDied
 from webui.types import (
+    ContextTrimmed,
     EngineInfo,
     EngineLoad,
     EngineOptions,
@@ -62,6 +63,10 @@ class FakeEngine:
     ) -> AsyncGenerator[GenerationEvent, None]:
         self.asked.append(request)
         wish, sampling = request.messages[-1].content, request.sampling
+        if wish == "busy":
+            raise EngineBusy(retry_after=12.0)
+        if wish == "outgrown":
+            yield ContextTrimmed(num_messages=2)
         if wish == "too long":
             raise ContextTooLong(prompt_tokens=9000, context_tokens=2048)
         self._count(+1)

@@ -7,7 +7,7 @@ request is its status code and not a broken stream.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
+from webui.api.choices import NumberedEvents, merge, vary
 from webui.api.dependencies import App, Owner, get_stopping
 from webui.api.errors import ServerStopping, describe
 from webui.api.hangup import run_while_connected
@@ -23,11 +24,10 @@ from webui.api.openai_request import ChatRequest
 from webui.api.sse import DONE, EventStream, comment, frame
 from webui.core.application import Application
 from webui.errors import GlasshouseError, UnknownModel
-from webui.types import Finished, GenerationEvent, ModelFile, PromptProgress, Queued, TokenLogprobs
+from webui.types import GenerationEvent, ModelFile, PromptProgress, Queued, TokenLogprobs
 
 PATH = "/v1/chat/completions"
 _KINDS = ("chat", "embedding", "rerank")  # of models that a request can name
-Events = AsyncGenerator[GenerationEvent, None]
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -84,44 +84,47 @@ async def create_chat_completion(body: ChatRequest, request: Request, applicatio
     """
     body.refuse_unsupported()
     adapters = await application.models.find_adapters(body.adapter_choices)
-    events = application.models.generate(body.to_generation(owner, adapters), model=body.model_name)
+    generation = body.to_generation(owner, adapters)
+    answers = [application.models.generate(each, model=body.model_name) for each in vary(generation, body.n or 1)]
+    events = merge(answers)
     stopping = get_stopping(request)
     if not body.stream:
-        reply = await run_while_connected(request.receive, stopping, _answer(application, events))
+        reply = await run_while_connected(request.receive, stopping, _answer(application, events, body.n or 1))
         return JSONResponse(reply)
     first = await run_while_connected(request.receive, stopping, anext(events))
-    frames = _frames(_completion(application), first, events, include_usage=body.wants_usage)
+    frames = _frames(_completion(application, body.n or 1), first, events, include_usage=body.wants_usage)
     return EventStream(frames, stopping, farewell=frame(describe(ServerStopping(), PATH)))
 
 
-async def _answer(application: Application, events: Events) -> dict[str, Any]:
+async def _answer(application: Application, events: NumberedEvents, num_choices: int) -> dict[str, Any]:
     async with aclosing(events):
         first = await anext(events)
-        return await _completion(application).collect(_chain(first, events))
+        return await _completion(application, num_choices).collect(_chain(first, events))
 
 
 async def _frames(
-    completion: Completion, first: GenerationEvent, events: Events, *, include_usage: bool
+    completion: Completion, first: tuple[int, GenerationEvent], events: NumberedEvents, *, include_usage: bool
 ) -> AsyncGenerator[bytes, None]:
     """The frames of a streamed answer. An error that comes after the headers is the last frame."""
     async with aclosing(events):
-        yield frame(completion.first_chunk())
+        for index in range(completion.num_choices):
+            yield frame(completion.first_chunk(index))
         try:
-            async for event in _chain(first, events):
-                chunk = completion.event_chunk(event)
+            async for index, event in _chain(first, events):
+                chunk = completion.event_chunk(index, event)
                 if chunk is not None:
                     yield frame(chunk)
                 elif not isinstance(event, TokenLogprobs):  # comes with the next text
                     yield comment(_waiting_for(event))
-                if isinstance(event, Finished) and include_usage:
-                    yield frame(completion.usage_chunk(event.usage))
+            if include_usage:
+                yield frame(completion.usage_chunk())
         except GlasshouseError as error:
             yield frame(describe(error, PATH))
         else:
             yield DONE
 
 
-async def _chain(first: GenerationEvent, rest: Events) -> AsyncIterator[GenerationEvent]:
+async def _chain(first: tuple[int, GenerationEvent], rest: NumberedEvents) -> NumberedEvents:
     yield first
     async for event in rest:
         yield event
@@ -137,10 +140,10 @@ def _waiting_for(event: GenerationEvent) -> str:
             return "waiting"
 
 
-def _completion(application: Application) -> Completion:
+def _completion(application: Application, num_choices: int) -> Completion:
     """Called after the first event: only then it is certain which model answers."""
     model = application.models.status.model
-    return Completion(model.id if model else "")
+    return Completion(model.id if model else "", num_choices)
 
 
 def _model_object(model: ModelFile) -> ModelObject:

@@ -30,84 +30,143 @@ _LEAST_LOGPROB = -9999.0  # OpenAI's for "very unlikely"; JSON has no infinity
 
 
 class Completion:
-    """The parts that every object of one answer shares: its id, its time, its model."""
+    """The parts that every object of one answer shares (its id, its time, its model), and what its choices say."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, num_choices: int = 1) -> None:
+        self.num_choices = num_choices
         self._common: dict[str, Any] = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "created": int(time.time()),
             "model": model,
             "system_fingerprint": f"glasshouse-{__version__}",
         }
-        self._untold: list[TokenLogprobs] = []  #: their text has not come yet
+        self._choices = [_Choice() for _ in range(num_choices)]
 
-    async def collect(self, events: AsyncIterator[GenerationEvent]) -> dict[str, Any]:
-        """The `chat.completion` object of a whole answer."""
-        content: list[str] = []
-        reasoning: list[str] = []
-        logprobs: list[TokenLogprobs] = []
-        finished: Finished | None = None
-        async for event in events:
-            match event:
-                case TextDelta(text=text):
-                    content.append(text)
-                case ReasoningDelta(text=text):
-                    reasoning.append(text)
-                case TokenLogprobs():
-                    logprobs.append(event)
-                case Finished():
-                    finished = event
-        if finished is None:
-            raise RuntimeError("the engine's events ended without Finished")
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(content), "refusal": None}
-        if reasoning:
-            message["reasoning_content"] = "".join(reasoning)
-        choice = {
-            "index": 0,
-            "message": message,
-            "logprobs": logprobs_object(logprobs),
-            "finish_reason": finish_reason(finished),
-        }
+    async def collect(self, events: AsyncIterator[tuple[int, GenerationEvent]]) -> dict[str, Any]:
+        """The `chat.completion` object of a whole answer; each event comes with the number of its choice."""
+        async for index, event in events:
+            self._choices[index].take(event)
         return {
             **self._common,
             "object": "chat.completion",
-            "choices": [choice],
-            "usage": usage_object(finished.usage),
-            "timings": timings_object(finished.timings),
+            "choices": [choice.whole(index) for index, choice in enumerate(self._choices)],
+            "usage": usage_object(self._usage()),
+            "timings": timings_object(self._timings()),
         }
 
-    def chunk(self, delta: dict[str, Any], finished: Finished | None = None) -> dict[str, Any]:
-        choice = {
-            "index": 0,
-            "delta": delta,
-            "logprobs": logprobs_object(self._untold) if finished or "content" in delta else None,
-            "finish_reason": finish_reason(finished) if finished else None,
-        }
-        if choice["logprobs"]:
-            self._untold = []
-        chunk = {**self._common, "object": "chat.completion.chunk", "choices": [choice]}
-        return chunk | ({"timings": timings_object(finished.timings)} if finished else {})
+    def first_chunk(self, index: int = 0) -> dict[str, Any]:
+        return self._chunk(index, {"role": "assistant", "content": ""})
 
-    def first_chunk(self) -> dict[str, Any]:
-        return self.chunk({"role": "assistant", "content": ""})
+    def usage_chunk(self) -> dict[str, Any]:
+        """Behind the end of every choice."""
+        chunk = {**self._common, "object": "chat.completion.chunk", "choices": []}
+        return chunk | {"usage": usage_object(self._usage())}
 
-    def usage_chunk(self, usage: Usage) -> dict[str, Any]:
-        return {**self._common, "object": "chat.completion.chunk", "choices": [], "usage": usage_object(usage)}
-
-    def event_chunk(self, event: GenerationEvent) -> dict[str, Any] | None:
+    def event_chunk(self, index: int, event: GenerationEvent) -> dict[str, Any] | None:
         """The chunk of one event; None for the events that OpenAI has no word for."""
+        choice = self._choices[index]
         match event:
             case TextDelta(text=text):
-                return self.chunk({"content": text})
+                return self._chunk(index, {"content": text}, choice.take_logprobs())
             case ReasoningDelta(text=text):
-                return self.chunk({"reasoning_content": text})
+                return self._chunk(index, {"reasoning_content": text})
             case Finished():
-                return self.chunk({}, event)
+                choice.take(event)
+                return self._chunk(index, {}, choice.take_logprobs(), event)
+            case TokenLogprobs() | ContextTrimmed():
+                choice.take(event)
+                return None
+            case Queued() | PromptProgress():
+                return None
+
+    def _chunk(
+        self,
+        index: int,
+        delta: dict[str, Any],
+        logprobs: dict[str, Any] | None = None,
+        finished: Finished | None = None,
+    ) -> dict[str, Any]:
+        choice: dict[str, Any] = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": None}
+        chunk = {**self._common, "object": "chat.completion.chunk", "choices": [choice]}
+        if finished is None:
+            return chunk
+        choice["finish_reason"] = finish_reason(finished)
+        choice |= self._choices[index].trimmed_object()
+        return chunk | {"timings": timings_object(finished.timings)}
+
+    def _usage(self) -> Usage:
+        """The prompt counts once, and so does what had to be computed of it."""
+        ends = [choice.end.usage for choice in self._choices]
+        return Usage(
+            prompt_tokens=ends[0].prompt_tokens,
+            cached_tokens=min(usage.cached_tokens for usage in ends),
+            completion_tokens=sum(usage.completion_tokens for usage in ends),
+        )
+
+    def _timings(self) -> Timings:
+        """Of all choices together: from the first word of one to the end of the last."""
+        ends = [choice.end.timings for choice in self._choices]
+        return Timings(
+            queued_seconds=min(end.queued_seconds for end in ends),
+            first_token_seconds=min(end.first_token_seconds for end in ends),
+            total_seconds=max(end.total_seconds for end in ends),
+            tokens_per_second=sum(end.tokens_per_second for end in ends),
+        )
+
+
+class _Choice:
+    """What one of the answers has said so far."""
+
+    def __init__(self) -> None:
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._logprobs: list[TokenLogprobs] = []  # in a stream: those whose text has not come yet
+        self._trimmed: ContextTrimmed | None = None
+        self._finished: Finished | None = None
+
+    @property
+    def end(self) -> Finished:
+        if self._finished is None:
+            raise RuntimeError("the engine's events ended without Finished")
+        return self._finished
+
+    def take(self, event: GenerationEvent) -> None:
+        match event:
+            case TextDelta(text=text):
+                self._content.append(text)
+            case ReasoningDelta(text=text):
+                self._reasoning.append(text)
             case TokenLogprobs():
-                self._untold.append(event)
-                return None
-            case Queued() | PromptProgress() | ContextTrimmed():
-                return None
+                self._logprobs.append(event)
+            case ContextTrimmed():
+                before = self._trimmed or ContextTrimmed()
+                self._trimmed = ContextTrimmed(
+                    num_messages=before.num_messages + event.num_messages,
+                    num_tokens=before.num_tokens + event.num_tokens,
+                )
+            case Finished():
+                self._finished = event
+
+    def take_logprobs(self) -> dict[str, Any] | None:
+        logprobs, self._logprobs = self._logprobs, []
+        return logprobs_object(logprobs)
+
+    def whole(self, index: int) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._content), "refusal": None}
+        if self._reasoning:
+            message["reasoning_content"] = "".join(self._reasoning)
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": self.take_logprobs(),
+            "finish_reason": finish_reason(self.end),
+        } | self.trimmed_object()
+
+    def trimmed_object(self) -> dict[str, Any]:
+        """What was left out of the conversation, where the request allowed that: never in silence."""
+        if self._trimmed is None:
+            return {}
+        return {"trimmed": {"messages": self._trimmed.num_messages, "tokens": self._trimmed.num_tokens}}
 
 
 def finish_reason(finished: Finished) -> str:

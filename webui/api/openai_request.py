@@ -6,7 +6,7 @@ a request (`user`, `metadata`, …) is taken and has no effect.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,9 +14,10 @@ from webui.api.adapters import LoraChoice
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.openai_sampling import SamplingFields
 from webui.core.adapters import MAX_ADAPTERS, AdapterChoice
-from webui.types import GenerationRequest, LoraAdapter, Message, Priority, Role
+from webui.types import GenerationRequest, LoraAdapter, Message, OverflowPolicy, Priority, Role
 
 MAX_MESSAGES = 8192  # llama.cpp's tokenizer takes quadratic time in the turns of one prompt, while everybody waits
+MAX_CHOICES = 8
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _LABELS = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
@@ -27,7 +28,6 @@ _WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
     "tool_choice": ("none", "auto"),
     "function_call": ("none", "auto"),
     "parallel_tool_calls": (True, False),
-    "n": (1,),
     "modalities": (["text"],),
 }
 
@@ -83,7 +83,16 @@ class ChatRequest(SamplingFields, ChatBody):
         json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "Name three birds."}]}]},
     )
 
-    n: Literal[1] | None = Field(None, description="Only 1 is supported yet")
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = Field(
+        None, description="Answers side by side; the prompt is read once. A `seed` counts up with each"
+    )
+    continue_final_message: bool | None = Field(
+        None, description="Go on with the last message, an assistant's, instead of beginning a new one"
+    )
+    add_generation_prompt: bool | None = Field(None, description="False: the same as `continue_final_message`")
+    overflow: OverflowPolicy | None = Field(
+        None, description="When the conversation outgrows the context: an error (default), or leave out the oldest"
+    )
     lora: Annotated[list[LoraChoice], Field(max_length=MAX_ADAPTERS)] | None = Field(
         None, description="LoRA adapters of GET /lora-adapters for this answer"
     )
@@ -102,13 +111,29 @@ class ChatRequest(SamplingFields, ChatBody):
         return [each.to_choice() for each in self.lora or ()]
 
     def to_generation(self, owner: str, adapters: tuple[LoraAdapter, ...] = ()) -> GenerationRequest:
+        messages = tuple(message.to_message(index) for index, message in enumerate(self.messages))
+        messages, continuation = self._split_continuation(messages)
         return GenerationRequest(
-            messages=tuple(message.to_message(index) for index, message in enumerate(self.messages)),
+            messages=messages,
+            continuation=continuation,
+            overflow=self.overflow or "error",
             sampling=self.to_sampling(),
             owner=owner,
             priority=Priority.API,
             adapters=adapters,
         )
+
+    def _split_continuation(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], str]:
+        """The conversation, and the text that its answer begins with: empty unless the last message is to go on."""
+        if not self.continue_final_message and self.add_generation_prompt is not False:
+            return messages, ""
+        if self.continue_final_message and self.add_generation_prompt:
+            raise ParameterError("add_generation_prompt", "It contradicts continue_final_message. Send one of the two.")
+        *before, last = messages
+        if last.role != "assistant" or not last.content:
+            name = "continue_final_message" if self.continue_final_message else "add_generation_prompt"
+            raise ParameterError(name, "To go on with the last message, it has to be an assistant's with some text.")
+        return tuple(before), last.content
 
     @property
     def model_name(self) -> str | None:
