@@ -38,7 +38,7 @@ _METHOD = """\
 - **SmolLM2** is bound by arithmetic on a processor; the random model has the shape of Qwen2.5-1.5B at Q4_K_M and is
   bound by memory, as real models are.
 - The scheduler's share is everything between two steps that is not inside llama.cpp. The engine's memory is what no
-  file stands behind, less the KV memory and the weights that llama.cpp lays out anew.
+  file stands behind, less the KV of the tokens in use and the weights that llama.cpp lays out anew.
 """
 
 

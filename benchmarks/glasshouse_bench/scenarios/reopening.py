@@ -27,7 +27,7 @@ class Reopening(Scenario):
             kept: dict[str, Any] = {"state_dir": folder, "state_bytes": 2**32, "parked_bytes": 2**30}
             async with engine.open_engine(setup, **kept) as first:
                 answer = await engine.ask(first, engine.request(chat, 32, conversation="reopened"))
-                await _wait_for_a_file(Path(folder) / "reopened")
+                await _wait_for_a_file(Path(folder))
             chat = [*chat, assistant(answer.text), user("And then?")]
             async with engine.open_engine(setup, **kept) as second:
                 restored = await engine.ask(second, engine.request(chat, 4, conversation="reopened"))
@@ -48,4 +48,4 @@ async def _wait_for_a_file(folder: Path) -> None:
 
 
 def _has_state(folder: Path) -> bool:
-    return any(folder.glob("*.kv"))
+    return any(folder.glob("*/*.kv"))
