@@ -44,6 +44,18 @@ async def test_what_came_before_the_end_is_heard_before_the_end() -> None:
             await inbox.get()
 
 
+async def test_one_end_for_many_readers_is_told_to_each_as_if_it_were_alone() -> None:
+    end = EngineDied("it crashed")
+    lengths = set()
+    for _ in range(50):
+        inbox = Inbox()
+        inbox.fail(end)
+        with pytest.raises(EngineDied) as told:
+            await inbox.get()
+        lengths.add(len(told.traceback))
+    assert len(lengths) == 1, "a traceback that grows with every reader fills the log and the memory"
+
+
 async def test_the_last_lines_are_kept_and_each_line_has_a_limit() -> None:
     stream = asyncio.StreamReader()
     tail = LineTail(logging.getLogger("test"))

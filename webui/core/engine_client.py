@@ -193,7 +193,7 @@ class EngineClient:
         self, command: Generate | Prefill, stop: asyncio.Event | None
     ) -> AsyncGenerator[GenerationEvent, None]:
         if self._end is not None:
-            raise self._end
+            raise self._end.with_traceback(None)
         request_id = command.request_id
         inbox = self._inboxes[request_id] = Inbox()
         is_open = True
@@ -224,7 +224,7 @@ class EngineClient:
 
     async def _ask(self, command: Embed | Rerank) -> Embeddings | Ranking:
         if self._end is not None:
-            raise self._end
+            raise self._end.with_traceback(None)
         reply: asyncio.Future[Embeddings | Ranking] = asyncio.get_running_loop().create_future()
         self._replies[command.request_id] = reply
         try:

@@ -33,7 +33,7 @@ class Inbox:
         """The next event. Raises the error once all events are taken."""
         while not self._events:
             if self._error is not None:
-                raise self._error
+                raise self._error.with_traceback(None)  # it may be everybody's: each raising would make it longer
             self._ready.clear()
             await self._ready.wait()
         return self._events.popleft()
