@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+import llama_cpp
 import pytest
 
+from tests.engine.tiny_models import KINDS, write_tiny_model
 from webui.engine import context_size
+from webui.engine.llama_context import create_context
 from webui.errors import LoadFailed, ModelTooBig
 from webui.library import model_sizes
 from webui.library.catalog import find_starter
 from webui.library.gguf import GgufHeader, read_header
 from webui.library.memory_fit import FitPlan, Wishes, plan_fit
-from webui.types import Gpu, KvType, Memory
+from webui.types import EngineOptions, Gpu, KvLayout, KvType, Memory
 
 GIB = 1 << 30
+_SILENT = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)  # the one before must not be called again
 
 
 class _More(TypedDict, total=False):
@@ -252,6 +258,36 @@ def test_sliding_windows_and_recurrent_layers_take_less_kv(eight_billion: GgufHe
     assert full == 8192 * 32 * 8 * 256 * 2
     assert _plan(windows, _machine(64), slots=1).kv_bytes == full // 2 + 1536 * 16 * 8 * 256 * 2
     assert full // 2 < _plan(hybrid, _machine(64), slots=1).kv_bytes < full * 0.6
+
+
+def test_a_layer_that_attends_and_remembers_keeps_both(eight_billion: GgufHeader) -> None:
+    both = replace(eight_billion, recurrent_state_length=1_000_000)
+    more = _plan(both, _machine(64)).kv_bytes - _plan(eight_billion, _machine(64)).kv_bytes
+    assert more == 32 * 8 * 1_000_000 * 4, "32 layers, 8 slots"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("layout", ["separate", "shared"])
+def test_the_kv_memory_is_what_llama_cpp_makes(tmp_path: Path, kind: str, layout: KvLayout) -> None:
+    """For every kind of memory: attention, sliding windows, recurrent states, and both."""
+    path = write_tiny_model(tmp_path, kind)
+    wishes = Wishes(ctx=2048, slots=6, kv_layout=layout)
+    plan = plan_fit(read_header(path), kind, _machine(8), wishes, can_offload=False)
+    logged = kv_megabytes(path, plan.options)
+    assert plan.kv_bytes / (1 << 20) == pytest.approx(logged, rel=0.02, abs=0.03)  # convolutions are left out
+
+
+def kv_megabytes(path: Path, options: EngineOptions) -> float:
+    """What llama.cpp itself says when it makes the memory, in MiB."""
+    lines: list[str] = []
+    callback = llama_cpp.llama_log_callback(lambda _level, text, _data: lines.append(text.decode()))
+    llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
+    model = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
+    context = create_context(model, options)
+    llama_cpp.llama_free(context)
+    llama_cpp.llama_model_free(model)
+    llama_cpp.llama_log_set(_SILENT, ctypes.c_void_p(0))
+    return sum(float(found[1]) for line in lines if (found := re.search(r" (?:KV|RS) buffer size =\s*([\d.]+)", line)))
 
 
 def test_a_file_that_tells_nothing_still_gets_a_plan(starter: GgufHeader, tmp_path: Path) -> None:

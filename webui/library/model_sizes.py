@@ -58,7 +58,10 @@ class ModelSizes:
         self._layer_weights = header.layer_bytes
         head_bytes = (header.key_length + header.value_length) * _BLOCK_BYTES[kv_type] // _BLOCK_LENGTH
         self._kv_per_token = tuple(heads * head_bytes for heads in header.num_kv_heads)
-        self._state = header.recurrent_state_length * _FLOAT_BYTES  # of a layer that keeps no KV, for each slot
+        # For each slot: in layers that keep no KV; where all of them keep some, they have both (Falcon-H1).
+        state = header.recurrent_state_length * _FLOAT_BYTES
+        has_both = all(self._kv_per_token)
+        self._states = tuple(state if has_both or not size else 0 for size in self._kv_per_token)
         # Tied embeddings: a GPU that takes the output layer gets a copy of the input embeddings.
         self._output = header.output_bytes if header.has_output else header.output_bytes + header.input_bytes
         self._width = 2 * header.feed_forward_length + 6 * header.embedding_length
@@ -89,7 +92,8 @@ class ModelSizes:
         """Activations of the widest layer, and attention of a whole batch over a stream; logits for each slot and for
         guesses, as handed out: they are computed where the activations were."""
         logits = (shape.num_slots + SPARE_OUTPUTS) * self._vocab_size * _FLOAT_BYTES
-        return max(self.batch * self._width * _FLOAT_BYTES, logits) + self.batch * shape.cells * self._pair + logits
+        cells = shape.cells + (self._window_cells(shape) if any(self._swa_layers) else 0)  # a mask for each sort
+        return max(self.batch * self._width * _FLOAT_BYTES, logits) + self.batch * cells * self._pair + logits
 
     def offload_costs(self, shape: KvShape) -> list[int]:
         """VRAM of the output layer and then of the layers from the last to the first, as llama.cpp takes them."""
@@ -106,7 +110,7 @@ class ModelSizes:
 
     def _layer_kv(self, layer: int, shape: KvShape) -> int:
         cells = min(shape.cells, self._window_cells(shape)) if self._swa_layers[layer] else shape.cells
-        return self._kv_per_token[layer] * cells * shape.num_streams or self._state * shape.num_slots
+        return self._kv_per_token[layer] * cells * shape.num_streams + self._states[layer] * shape.num_slots
 
     def _window_cells(self, shape: KvShape) -> int:
         """A sliding-window layer keeps the window of each sequence in the stream, and a batch."""
