@@ -24,7 +24,7 @@ NUM_TOKENS = 256 + len(CONTROLS)
 ATTENTION = ("llama", "qwen2")  #: attention over everything
 SLIDING = ("gemma3", "gpt-oss")  #: some layers see a window only
 RECURRENT = ("mamba",)
-HYBRID = ("lfm2", "falcon-h1")  #: attention and a recurrent state
+HYBRID = ("lfm2", "falcon-h1", "qwen35")  #: attention and a recurrent state
 KINDS = (*ATTENTION, *SLIDING, *RECURRENT, *HYBRID)
 
 
@@ -51,8 +51,11 @@ class _Weights:
         self.matrix(f"{block}.ffn_up.weight", WIDE, WIDTH)
         self.matrix(f"{block}.ffn_down.weight", WIDTH, WIDE)
 
-    def attention(self, block: str, *, head_width: int = HEAD_WIDTH, has_biases: bool = False) -> None:
-        sizes = {"attn_q": HEADS * head_width, "attn_k": KV_HEADS * head_width, "attn_v": KV_HEADS * head_width}
+    def attention(
+        self, block: str, *, head_width: int = HEAD_WIDTH, has_biases: bool = False, is_gated: bool = False
+    ) -> None:
+        width = (2 if is_gated else 1) * head_width  # the gate comes with the queries
+        sizes = {"attn_q": HEADS * width, "attn_k": KV_HEADS * head_width, "attn_v": KV_HEADS * head_width}
         for name, size in sizes.items():
             self.matrix(f"{block}.{name}.weight", size, WIDTH)
             if has_biases:
@@ -248,6 +251,40 @@ def _write_falcon_h1(weights: _Weights) -> None:
             weights.matrix(f"{block}.{name}.weight", *shape)
 
 
+def _write_qwen35(weights: _Weights) -> None:
+    state, key_heads, value_heads, kernel, writer = 16, 2, 4, 4, weights.writer
+    mixed, inner = (2 * key_heads + value_heads) * state, value_heads * state
+    _describe_attention(writer, 3)
+    writer.add_rope_dimension_count(HEAD_WIDTH)
+    writer.add_rope_dimension_sections([6, 5, 5, 0])
+    writer.add_full_attention_interval(3)  # the others are gated delta nets
+    writer.add_ssm_conv_kernel(kernel)
+    writer.add_ssm_inner_size(inner)
+    writer.add_ssm_state_size(state)
+    writer.add_ssm_time_step_rank(value_heads)
+    writer.add_ssm_group_count(key_heads)
+    for layer in range(3):
+        block = f"blk.{layer}"
+        weights.norm(f"{block}.attn_norm")
+        weights.norm(f"{block}.post_attention_norm")
+        if layer == 2:
+            weights.attention(block, is_gated=True)
+            weights.norm(f"{block}.attn_q_norm", HEAD_WIDTH, mean=4.0)
+            weights.norm(f"{block}.attn_k_norm", HEAD_WIDTH)
+        else:
+            weights.matrix(f"{block}.attn_qkv.weight", mixed, WIDTH)
+            weights.matrix(f"{block}.attn_gate.weight", inner, WIDTH)
+            weights.matrix(f"{block}.ssm_conv1d.weight", mixed, kernel)
+            weights.vector(f"{block}.ssm_dt.bias", value_heads, mean=-3.0)
+            weights.vector(f"{block}.ssm_a", value_heads, mean=-0.5)
+            weights.matrix(f"{block}.ssm_beta.weight", value_heads, WIDTH)
+            weights.matrix(f"{block}.ssm_alpha.weight", value_heads, WIDTH)
+            weights.norm(f"{block}.ssm_norm", state)
+            weights.matrix(f"{block}.ssm_out.weight", WIDTH, inner)
+        for name, shape in {"ffn_gate": (WIDE, WIDTH), "ffn_up": (WIDE, WIDTH), "ffn_down": (WIDTH, WIDE)}.items():
+            weights.matrix(f"{block}.{name}.weight", *shape)
+
+
 _WRITERS: dict[str, Callable[[_Weights], None]] = {
     "qwen2": _write_qwen2,
     "gemma3": _write_gemma3,
@@ -255,4 +292,5 @@ _WRITERS: dict[str, Callable[[_Weights], None]] = {
     "mamba": _write_mamba,
     "lfm2": _write_lfm2,
     "falcon-h1": _write_falcon_h1,
+    "qwen35": _write_qwen35,
 }
