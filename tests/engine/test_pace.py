@@ -153,3 +153,26 @@ def test_one_thread_stays_one() -> None:
     pace = Pace(1)
     run(pace, busy, seconds=5)
     assert pace.threads == 1
+
+
+def test_it_asks_for_steps_of_one_size_while_it_compares() -> None:
+    pace = Pace(2)
+    assert pace.is_measuring, "it has still to find out what is faster"
+    run(pace, quiet, seconds=2)
+    assert (pace.threads, pace.is_measuring) == (2, False)
+
+
+def test_patience_runs_out_also_in_steps_that_cannot_be_compared() -> None:
+    pace = Pace(2)
+    run(pace, busy, seconds=10)
+    while pace.is_measuring:
+        pace.observe(1, busy(pace.threads, 1))
+    for _ in range(200):
+        pace.pass_time(0.1)
+    assert pace.is_measuring
+    run(pace, quiet, seconds=2)
+    assert pace.threads == 2
+
+
+def test_one_thread_is_never_in_doubt() -> None:
+    assert not Pace(1).is_measuring

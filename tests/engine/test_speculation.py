@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.engine.acceptance import Acceptance
+from webui.engine.context_size import SPARE_OUTPUTS
 from webui.engine.speculation import MAX_DRAFT, Offer, Speculation
 from webui.engine.step_costs import MAX_SIZE, StepCosts
 
@@ -193,6 +194,29 @@ def test_wrong_guesses_stop_it_for_a_while() -> None:
     for _ in range(3):
         speculation.observe_step(1, 0.005)
     assert speculation.draft_length("me", 0) == 0, "although the odds still say that it would pay"
+
+
+def test_a_machine_that_is_slow_for_a_moment_is_no_reason_to_stop() -> None:
+    speculation = taught(SMALL)
+    length = speculation.draft_length("me", 0)
+    usual = step_cost(SMALL, 1 + length)
+    for _ in range(20):
+        speculation.observe_step(1 + length, usual, num_drafted=length, num_accepted=length)
+    speculation.observe_step(1 + length, 100 * usual, num_drafted=length, num_accepted=length)
+    speculation.observe_step(1 + length, usual, num_drafted=length, num_accepted=length)
+    speculation.observe_step(1, 0.005)
+    assert speculation.draft_length("me", 0) > 0
+
+
+def test_no_more_is_guessed_than_a_batch_has_rows_for() -> None:
+    speculation = taught(BIG, right=15)
+    for _ in range(5):
+        speculation.observe_step(4, 0.103)
+    for name in ("you", "her", "him"):
+        for _ in range(40):
+            speculation.observe_draft(name, 15, 15)
+    offers = [Offer(name, 15) for name in ("me", "you", "her", "him")]
+    assert sum(speculation.plan(offers, 4)) == SPARE_OUTPUTS
 
 
 def test_now_and_then_a_plain_step_shows_what_it_saves() -> None:

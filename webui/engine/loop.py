@@ -260,7 +260,9 @@ class EngineLoop:
         num_drafted = sum(chunk.num_drafted for chunk in chunks)
         num_accepted = num_sampled - sum(chunk.num_outputs > 0 for chunk in chunks)
         self._meter.count_step(seconds, num_drafted=num_drafted, num_accepted=num_accepted)
-        if not num_drafted:  # the pace compares steps of one size
+        if num_drafted:  # the pace compares steps of one size
+            self._pace.pass_time(seconds)
+        else:
             self._pace.observe(num_tokens, seconds)
         self._budget.observe(num_tokens, seconds)
 

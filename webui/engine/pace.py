@@ -48,6 +48,10 @@ class Pace:
         """Whether it wants the next short steps to be of one size, to compare the choices."""
         return self._writing.is_measuring
 
+    def pass_time(self, seconds: float) -> None:
+        """A short step that cannot be compared with any other took this long; patience runs out all the same."""
+        self._writing.pass_time(seconds)
+
     def observe(self, num_tokens: int, seconds: float) -> None:
         """A step of `num_tokens` took this long with `threads_for(num_tokens)`."""
         if num_tokens <= MOST_TOKENS:
@@ -107,6 +111,9 @@ class _Choice:
             self._weigh(self._rival, is_whole=is_whole)
         elif is_whole:
             self._doubt(self._seconds / self._amount)
+
+    def pass_time(self, seconds: float) -> None:
+        self._since_trial += seconds
 
     def _begin_size(self, size: int) -> None:
         """People came or went: what was measured says nothing about steps of this size, and a trial ends undecided."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from heapq import heapify, heapreplace
 
 from webui.engine.acceptance import Acceptance
+from webui.engine.context_size import SPARE_OUTPUTS
 from webui.engine.step_costs import MAX_SIZE, StepCosts
 
 MAX_DRAFT = 15  #: guessed tokens of one sequence in one step
@@ -25,6 +26,7 @@ _RATION = 0.02  #: share of the plain steps that may be wasted
 _FIRST_CREDIT, _MOST_CREDIT = 4.0, 40.0  #: plain steps
 _GROWTH = 2  #: a step may be so many times as large as the largest that was measured
 _PLAIN_EVERY = 64  #: steps after which a plain one shows what guesses are compared with
+_UNUSUAL = 2.0  #: a step of a known size is charged at most so many times its usual cost
 _HOPELESS = 0.02  #: a token that is right so rarely is not worth its place
 
 
@@ -59,6 +61,7 @@ class Speculation:
     ) -> None:
         """A step of writers only took this long, and making the guesses `drafting_seconds` before it. `num_tokens`
         includes `num_drafted` guesses, `num_accepted` of which were right."""
+        usual = self._costs.table()[num_tokens] if self._costs.age(num_tokens) is not None else seconds
         self._costs.observe(num_tokens, seconds)
         num_writers = num_tokens - num_drafted
         if not num_drafted:
@@ -68,7 +71,8 @@ class Speculation:
         self._num_plain = 0
         plain = self._costs.table()[min(num_writers, MAX_SIZE)]
         if plain > 0:
-            saved = 1 + num_accepted / num_writers - (seconds + drafting_seconds) / plain
+            spent = min(seconds, _UNUSUAL * usual) + drafting_seconds  # what slows everything down is no guess's fault
+            saved = 1 + num_accepted / num_writers - spent / plain
             self._credit = min(_MOST_CREDIT, self._credit + saved)
 
     def observe_draft(self, key: Hashable, proposed: int, accepted: int, kind: int = 0) -> None:
@@ -90,7 +94,8 @@ class Speculation:
         if not offers or self._credit <= 0 or age is None or age >= _PLAIN_EVERY:
             return none
         table = self._costs.table()
-        most = min(MAX_SIZE, _GROWTH * max(num_writers, self._costs.largest)) - num_writers
+        largest = min(MAX_SIZE, _GROWTH * max(num_writers, self._costs.largest))
+        most = min(SPARE_OUTPUTS, largest - num_writers)
         return self._search(offers, num_writers, table, most) or none
 
     def _search(self, offers: Sequence[Offer], num_writers: int, table: list[float], most: int) -> list[int] | None:
