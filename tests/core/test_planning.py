@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tests.core.fake_engine import PLAN, model_file
+from tests.library.gguf_files import write_model
 from webui.config import Settings
 from webui.core.planning import Footprint, Target, choose_default, create_planner, memory_without
 from webui.errors import LoadFailed, ModelTooBig
@@ -88,12 +91,27 @@ def test_the_engine_hears_how_its_memory_is_wanted(settings: Settings) -> None:
     assert (options.speculate, options.num_slots) == (False, 3)
 
 
-def test_a_draft_model_is_named_in_full_and_counted(settings: Settings) -> None:
-    target = Target(starter_file(), ctx=1024)
-    alone = create_planner(settings)(target, None)
-    with_draft = create_planner(settings.model_copy(update={"draft_model": find_starter()}))(target, None)
-    assert with_draft.options.draft_model_path == str(find_starter())
-    assert with_draft.ram_needed > alone.ram_needed + starter_file().size_bytes
+def draft_plan(settings: Settings, draft: Path) -> FitPlan:
+    planner = create_planner(settings.model_copy(update={"draft_model": draft}))
+    return planner(Target(starter_file(), ctx=1024), None)
+
+
+def test_a_draft_model_is_named_in_full_and_counted(settings: Settings, tmp_path: Path) -> None:
+    starter = starter_file()
+    draft = tmp_path / "draft.gguf"
+    shutil.copy(starter.path, draft)
+    alone = create_planner(settings)(Target(starter, ctx=1024), None)
+    with_draft = draft_plan(settings, draft)
+    assert with_draft.options.draft_model_path == str(draft)
+    assert with_draft.ram_needed > alone.ram_needed + starter.size_bytes
+
+
+def test_a_draft_model_is_left_out_where_it_cannot_guess(settings: Settings, tmp_path: Path) -> None:
+    assert draft_plan(settings, starter_file().path).options.draft_model_path is None, "for itself"
+    other = write_model(tmp_path / "other-words.gguf", vocab=300)
+    assert draft_plan(settings, other).options.draft_model_path is None, "it does not even know the words"
+    with pytest.raises(LoadFailed, match=r"draft model .*gone\.gguf cannot be read"):
+        draft_plan(settings, tmp_path / "gone.gguf")
 
 
 def test_a_file_that_the_catalog_calls_unusable_is_not_started(settings: Settings) -> None:

@@ -6,19 +6,24 @@ It knows the order of choices and what unloading the running engine would give b
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 import psutil
 
 from webui.config import Settings
 from webui.errors import LoadFailed, NoModel
-from webui.library.gguf import ensure_chat_model, read_header
+from webui.library.gguf import GgufHeader, ensure_chat_model, read_header
 from webui.library.hardware import count_physical_cores, read_memory
 from webui.library.memory_fit import FitPlan, Wishes, plan_fit
 from webui.types import EngineOptions, Memory, ModelFile
 
+_log = logging.getLogger(__name__)
+
+MOST_PADDING = 128  #: tokens by which the vocabularies of one family differ: rows without a meaning
 STATE_FOLDER = "kv"  #: in the data folder: what chats have read, one folder for each
 
 
@@ -69,13 +74,29 @@ def create_planner(settings: Settings) -> Planner:
         memory = read_memory()
         if running is not None:
             memory = memory_without(memory, running)
-        fit = plan_fit(header, target.model.name, memory, _wishes(settings, target))
-        return replace(fit, options=_with_files(fit.options, settings))
+        draft = _read_draft(settings.draft_model, target.model, header)
+        fit = plan_fit(header, target.model.name, memory, _wishes(settings, target, draft))
+        return replace(fit, options=_with_files(fit.options, settings, has_draft=draft is not None))
 
     return plan
 
 
-def _wishes(settings: Settings, target: Target) -> Wishes:
+def _read_draft(path: Path | None, model: ModelFile, header: GgufHeader) -> GgufHeader | None:
+    """The draft model's header, where it can guess for this model: not for itself, nor with another vocabulary. That
+    of a model's own family may differ by some padding; the engine compares the words."""
+    if path is None or path.resolve() == model.path.resolve():
+        return None
+    try:
+        draft = read_header(path)
+    except OSError as error:
+        raise LoadFailed(model.name, f"its draft model {path} cannot be read ({error.strerror or error})") from error
+    if abs(draft.vocab_size - header.vocab_size) <= MOST_PADDING:
+        return draft
+    _log.warning("The draft model %s has another vocabulary than %s, which does without", path.name, model.name)
+    return None
+
+
+def _wishes(settings: Settings, target: Target, draft: GgufHeader | None) -> Wishes:
     return Wishes(
         ctx=target.ctx,
         slots=settings.slots,
@@ -85,17 +106,17 @@ def _wishes(settings: Settings, target: Target) -> Wishes:
         kv_type=settings.kv_type,
         flash_attention=settings.flash_attention,
         parked_bytes=None if settings.parked_mb is None else settings.parked_mb << 20,
-        draft=None if settings.draft_model is None else read_header(settings.draft_model),
+        draft=draft,
     )
 
 
-def _with_files(options: EngineOptions, settings: Settings) -> EngineOptions:
+def _with_files(options: EngineOptions, settings: Settings, *, has_draft: bool) -> EngineOptions:
     """What an engine finds and leaves on disk."""
     return msgspec.structs.replace(
         options,
         state_dir=str(settings.data_dir / STATE_FOLDER) if settings.state_mb else None,
         state_bytes=settings.state_mb << 20,
-        draft_model_path=None if settings.draft_model is None else str(settings.draft_model.resolve()),
+        draft_model_path=str(settings.draft_model.resolve()) if has_draft and settings.draft_model else None,
         speculate=settings.speculate,
     )
 
