@@ -42,9 +42,9 @@ def test_a_card_says_whether_the_model_fits() -> None:
 
 
 def test_a_plan_in_words_names_the_memory_that_it_takes() -> None:
-    assert plan_words(make_plan(), MEMORY) == "8k context · needs 585 MB of memory (40.0 GB free)"
+    assert plan_words(make_plan(), MEMORY) == "8k context · needs up to 585 MB of memory (40.0 GB free)"
     assert plan_words(make_plan(vram=9 * 10**9), MEMORY) == (
-        "8k context · needs 585 MB of memory (40.0 GB free) and 9.0 GB of VRAM (20.0 GB free)"
+        "8k context · needs up to 585 MB of memory (40.0 GB free) and 9.0 GB of VRAM (20.0 GB free)"
     )
     assert "too big" in plan_words(ModelTooBig("Model", 45, 15), MEMORY)
 

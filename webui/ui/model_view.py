@@ -80,14 +80,14 @@ def device_words(memory: Memory, *, has_gpu_backend: bool) -> str:
 
 
 def plan_words(plan: FitPlan | ModelTooBig, memory: Memory) -> str:
-    """What loading with the chosen options takes, in one line."""
+    """What loading with the chosen options takes once every chat is as long as it can get, in one line."""
     if isinstance(plan, ModelTooBig):
         return str(plan)
     parts = [f"{format_bytes(plan.ram_needed)} of memory ({format_bytes(memory.ram_free)} free)"]
     if plan.vram_needed:
         free = sum(gpu.free_bytes for gpu in memory.gpus)
         parts.append(f"{format_bytes(plan.vram_needed)} of VRAM ({format_bytes(free)} free)")
-    return f"{format_tokens(plan.options.context_tokens)} context · needs {' and '.join(parts)}"
+    return f"{format_tokens(plan.options.context_tokens)} context · needs up to {' and '.join(parts)}"
 
 
 def format_tokens(count: int) -> str:
