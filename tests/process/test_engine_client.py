@@ -19,6 +19,7 @@ import pytest
 from tests.process.fake_engine import FAKE_ENGINE, ROOT
 from webui.core import engine_client
 from webui.core.engine_client import EngineClient
+from webui.core.request_handle import RequestHandle
 from webui.errors import (
     ContextTooLong,
     EngineDied,
@@ -111,6 +112,32 @@ async def test_a_stopped_answer_still_tells_its_figures() -> None:
                     stop.set()
     assert isinstance(event, Finished)
     assert (event.reason, event.usage.prompt_tokens > 0, event.usage.completion_tokens > 0) == ("cancelled", True, True)
+
+
+async def test_a_paused_answer_says_nothing_while_others_are_answered_and_then_goes_on() -> None:
+    handle = RequestHandle()
+    question = (Message(role="user", content="Hi"),)
+    request = GenerationRequest(messages=question, sampling=SamplingParams(temperature=0, max_tokens=500))
+    heard: list[str] = []
+    has_begun = asyncio.Event()
+
+    async def listen(client: EngineClient) -> None:
+        async with aclosing(client.generate(request, handle=handle)) as events:
+            async for text in only_text(events):
+                heard.append(text)
+                has_begun.set()
+
+    async with engine() as client:
+        listening = asyncio.create_task(listen(client))
+        await has_begun.wait()
+        handle.pause()
+        await read(client)  # stands behind the pause in the pipe: what came before it is here now
+        by_then = "".join(heard)
+        await read(client, max_tokens=200)
+        assert "".join(heard) == by_then
+        handle.resume()
+        await listening
+    assert len(by_then) < len("".join(heard)) == 500
 
 
 async def test_start_answer_stop() -> None:

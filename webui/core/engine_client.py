@@ -13,7 +13,6 @@ import logging
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
 from typing import cast
 
 import psutil
@@ -21,6 +20,7 @@ import psutil
 from webui.core.engine_death import explain_death, explain_failed_start
 from webui.core.engine_inbox import Inbox
 from webui.core.line_tail import LineTail
+from webui.core.request_handle import RequestHandle
 from webui.engine.protocol import (
     Cancel,
     Command,
@@ -159,30 +159,28 @@ class EngineClient:
 
     # --- generating ------------------------------------------------------------------------------------------------
 
-    async def generate(
+    def generate(
         self,
         request: GenerationRequest,
         *,
         stop: asyncio.Event | None = None,
+        handle: RequestHandle | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         """The events of one answer, ending with Finished. Closing the generator cancels the request in the engine;
         setting `stop` does so too, and the answer then ends with Finished("cancelled").
 
         Raises what the engine refused with (ContextTooLong, EngineBusy, ...), EngineDied or EngineStopped. Use it
         inside `async with aclosing(...)`. A reader that is slow gets its text in larger pieces, never a longer queue.
+        `handle` pauses it meanwhile.
         """
-        async with aclosing(self._stream(Generate(request_id=self._next_id(), request=request), stop)) as events:
-            async for event in events:
-                yield event
+        return self._stream(Generate(request_id=self._next_id(), request=request), stop, handle)
 
-    async def prefill(
+    def prefill(
         self, request: GenerationRequest, *, stop: asyncio.Event | None = None
     ) -> AsyncGenerator[GenerationEvent, None]:
         """Read a draft ahead while the engine has nothing else to do: PromptProgress, then Finished. Otherwise as
         `generate`."""
-        async with aclosing(self._stream(Prefill(request_id=self._next_id(), request=request), stop)) as events:
-            async for event in events:
-                yield event
+        return self._stream(Prefill(request_id=self._next_id(), request=request), stop)
 
     def forget(self, conversation: str) -> None:
         """Drop everything that the engine keeps of a conversation."""
@@ -190,7 +188,7 @@ class EngineClient:
             self._write(Forget(conversation=conversation))
 
     async def _stream(
-        self, command: Generate | Prefill, stop: asyncio.Event | None
+        self, command: Generate | Prefill, stop: asyncio.Event | None, handle: RequestHandle | None = None
     ) -> AsyncGenerator[GenerationEvent, None]:
         if self._end is not None:
             raise self._end.with_traceback(None)
@@ -200,6 +198,8 @@ class EngineClient:
         canceller = asyncio.create_task(self._cancel_when(stop, request_id)) if stop is not None else None
         try:
             await self._send(command)
+            if handle is not None:
+                handle.bind(request_id, self._write)
             while is_open:
                 event = await inbox.get()
                 is_open = not isinstance(event, Finished)
@@ -210,6 +210,8 @@ class EngineClient:
         finally:
             if canceller is not None:
                 canceller.cancel()
+            if handle is not None:
+                handle.release()
             self._inboxes.pop(request_id, None)
             if is_open and self._end is None:
                 self._write(Cancel(request_id=request_id))
