@@ -87,6 +87,13 @@ def test_the_model_still_chooses_within_the_form(starter_runner: LlamaRunner) ->
     assert text_of(starter_runner, write(starter_runner, question, grammar=grammar, temperature=0.0)) == "Paris"
 
 
+def test_penalties_see_what_was_written_in_a_form(starter_runner: LlamaRunner) -> None:
+    form = Grammar(kind="regex", source="[0-9]{8}")
+    monotonous = text_of(starter_runner, write(starter_runner, ASK, grammar=form, temperature=0.0))
+    varied = text_of(starter_runner, write(starter_runner, ASK, grammar=form, temperature=0.0, frequency_penalty=10.0))
+    assert len(set(varied)) > len(set(monotonous)) + 2
+
+
 def test_a_form_does_not_spoil_the_logits_of_others(starter_runner: LlamaRunner) -> None:
     plain = write(starter_runner, ASK, temperature=0.0, logprobs=3)
     write(starter_runner, ASK, temperature=0.0, grammar=json_schema(PERSON))
