@@ -36,12 +36,12 @@ def test_two_people_who_read_share_the_step_by_tokens_not_by_requests() -> None:
 
 
 def test_a_person_is_served_before_a_program_but_the_program_is_not_forgotten() -> None:
-    house = House(slots=2, kv=8000, context=3000, batch=512)
-    program = house.ask([1] * 2000, owner="script", priority=Priority.BACKGROUND)
+    house = House(slots=2, kv=20_000, context=9000, batch=512)
+    program = house.ask([1] * 8000, owner="script", priority=Priority.BACKGROUND)
     house.step()
-    person = house.ask([2] * 2000, owner="ann")
+    person = house.ask([2] * 8000, owner="ann")
     counts: Counter[Sequence] = Counter()
-    for _ in range(3):
+    for _ in range(15):
         counts.update(counts_of(house.step()))
     assert counts[person] > 10 * counts[program] > 0
 
@@ -62,7 +62,7 @@ def test_the_order_in_which_people_wait_is_the_order_in_which_they_are_admitted(
     house.ask([1] * 10, owner="a")
     house.step()
     for index in range(6):
-        house.ask([index + 2] * 10, owner="ab"[index % 2])
+        house.ask([index + 2] * (40 + 20 * (index % 2)), owner="ab"[index % 2])
     order = house.scheduler.waiting_order()
     house.run()
     assert house.ended[1:] == order
@@ -251,8 +251,9 @@ def test_everybody_ends_exactly_once_with_the_right_words(
     assert largest in house.ended
 
 
-def test_no_class_starves_while_others_keep_coming() -> None:
-    house = House(slots=2, kv=1000, context=200, batch=64)
+@pytest.mark.parametrize("parked_bytes", [0, 10**6])
+def test_no_class_starves_while_others_keep_coming(parked_bytes: int) -> None:
+    house = House(slots=2, kv=1000, context=200, batch=64, parked_bytes=parked_bytes)
     patient = house.ask([5] * 50, owner="night job", priority=Priority.BACKGROUND)
     for index in range(200):
         house.ask([index] * 30, owner=f"guest {index}", answer=2)
@@ -264,3 +265,43 @@ def test_no_class_starves_while_others_keep_coming() -> None:
 
 def test_the_quantum_is_small_beside_a_step() -> None:
     assert EngineOptions(context_tokens=1, kv_tokens=1, num_slots=1).batch_tokens >= 4 * PREFILL_QUANTUM
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_comes_with_one_question_need_not_wait_for_the_end_of_somebodys_fifty() -> None:
+    house = House(slots=4, kv=4 * 400, context=400, layout="separate", parked_bytes=10**6)
+    flood = [house.ask([index] * 200, owner="ann", answer=100) for index in range(20)]
+    for _ in range(40):
+        house.step()
+    question = house.ask([99] * 100, owner="bob")
+    steps = 0
+    while not question.num_completion_tokens:
+        house.step()
+        steps += 1
+    assert steps <= 4, "a hundred tokens at 64 a step, beside three who write"
+    house.run()
+    assert all(each.tokens == alone([index] * 200, 100) for index, each in enumerate(flood))
+
+
+def test_a_program_gives_a_place_to_a_person() -> None:
+    house = House(slots=1, kv=400, context=400, layout="separate", parked_bytes=10**6)
+    program = house.ask([1] * 50, owner="tool", priority=Priority.API, answer=100)
+    for _ in range(10):
+        house.step()
+    person = house.ask([2] * 50, owner="ann")
+    house.step()
+    assert person.slot is not None
+    house.run()
+    assert program.tokens == alone([1] * 50, 100)
+
+
+def test_two_people_of_whom_each_has_one_place_do_not_take_it_from_each_other() -> None:
+    house = House(slots=2, kv=800, context=400, layout="separate", parked_bytes=10**6)
+    ann, bob = (house.ask([number] * 50, owner=name, answer=60) for number, name in enumerate(("ann", "bob")))
+    house.step()
+    house.ask([7] * 50, owner="eve", answer=60)
+    while ann not in house.ended and bob not in house.ended:
+        house.step()
+    assert house.scheduler.num_preempted == 0

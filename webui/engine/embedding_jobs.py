@@ -103,5 +103,5 @@ class JobTable:
     def take(self, job: Job) -> Item:
         """The next input of `job`, on its flow's account."""
         item = job.take()
-        self._fair.charge(job.flow, len(item.tokens))
+        self._fair.charge({job.flow: len(item.tokens)})
         return item

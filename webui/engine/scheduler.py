@@ -69,6 +69,7 @@ class Scheduler:
         self._slots = SlotTable(num_slots)
         self._cells = KvCells(kv_tokens, num_slots)
         self._memory = memory
+        self._saved = saved
         self.cache = PrefixCache(self._slots, self._cells, memory, saved)
         self._fair = FairShare()
         self._waiting: list[Sequence] = []
@@ -183,14 +184,16 @@ class Scheduler:
 
     def commit(self, chunks: list[Chunk]) -> None:
         """The model has computed these chunks: account for them."""
+        served: Counter[Flow] = Counter()
         for chunk in chunks:
             sequence = chunk.sequence
             self._slots[chunk.slot].tokens += chunk.tokens
             self._cells.extend(chunk.slot, chunk.count)
             sequence.num_computed_tokens += chunk.count - chunk.num_drafted
-            self._fair.charge(flow_of(sequence), chunk.count - chunk.num_drafted)
+            served[flow_of(sequence)] += chunk.count - chunk.num_drafted
             if self._is_checkpoint(sequence):
                 self.cache.checkpoint(sequence)
+        self._fair.charge(served)
 
     def shrink(self, chunks: list[Chunk]) -> None:
         """llama.cpp found no room for these chunks although the account had it: believe llama.cpp, and plan again."""
@@ -253,21 +256,42 @@ class Scheduler:
             self.cache.evict_idle()
 
     def _make_way(self) -> bool:
-        """One idle or paused sequence gives its place to those who wait for one; False when none has to, or can."""
-        if not any(self._may_move(sequence) and sequence not in self._leaders for sequence in self._waiting):
+        """One sequence gives its place to the one that is next in the queue; False when none has to, or can."""
+        following = next((each for each in self._admission_order() if each not in self._leaders), None)
+        if following is None:
             return False
-        yielding = [each for each in self._slots.sequences if not self._may_move(each)]
-        if yielding:
-            self._preempt(_least_urgent(yielding))
-        return bool(yielding)
+        admitted, committed = self._slots.sequences, self._committed()
+        held = Counter(sequence.owner for sequence in admitted)
+        owed = [each for each in admitted if self._owes_place(each, following, held, committed)]
+        if owed:
+            self._preempt(_least_urgent(owed))
+        return bool(owed)
+
+    def _owes_place(self, holder: Sequence, waiting: Sequence, held: Counter[str], committed: Counter[Flow]) -> bool:
+        """Idle and paused ones do; else who is less urgent, or whose owner has two places more, if it would then stand
+        behind the other in the queue, and its state is not lost with its place."""
+        if not self._may_move(holder):
+            return True
+        if not self._saved.can_park:
+            return False
+        promised, _ = self._admission_key(holder, committed)
+        promised -= holder.num_remaining * WEIGHTS[holder.priority]
+        if promised <= self._admission_key(waiting, committed)[0]:
+            return False
+        has_plenty = held[holder.owner] >= held[waiting.owner] + 2
+        return holder.priority > waiting.priority or (has_plenty and holder.priority == waiting.priority)
+
+    def _admission_order(self) -> list[Sequence]:
+        """Who may come in, the least served first."""
+        committed = self._committed()
+        candidates = [sequence for sequence in self._waiting if self._may_move(sequence)]
+        return sorted(candidates, key=lambda sequence: self._admission_key(sequence, committed))
 
     def _next_admission(self) -> tuple[Sequence, Match] | None:
         """Who comes in next, and with what; nobody jumps a queue whose head does not fit yet."""
         if not any(slot.is_idle for slot in self._slots):
             return None
-        committed = self._committed()
-        candidates = [sequence for sequence in self._waiting if self._may_move(sequence)]
-        for sequence in sorted(candidates, key=lambda sequence: self._admission_key(sequence, committed)):
+        for sequence in self._admission_order():
             if self._is_still_led(sequence):
                 continue
             match = self.cache.find(sequence)
@@ -313,7 +337,7 @@ class Scheduler:
             committed[flow_of(sequence)] += sequence.num_remaining * WEIGHTS[sequence.priority]
         return committed
 
-    def _admission_key(self, sequence: Sequence, committed: Counter[Flow]) -> tuple[int, int]:
+    def _admission_key(self, sequence: Sequence, committed: Counter[Flow]) -> tuple[float, int]:
         flow = flow_of(sequence)
         return (self._fair.served(flow) + committed[flow], sequence.arrival)
 

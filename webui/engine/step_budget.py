@@ -8,7 +8,7 @@ know the clock; it is told durations.
 from __future__ import annotations
 
 SECONDS_BESIDE_STREAMS = 0.25  #: a reading step while somebody's answer streams
-SECONDS_ALONE = 1.0  #: while nobody's does: a Stop is still heard in good time
+SECONDS_ALONE = 0.5  #: while nobody's does: a Stop, or somebody else's question, is still heard in good time
 LEAST_TOKENS = 32  #: shorter chunks waste the arithmetic that reading in chunks saves
 _FIRST_TOKENS = 128  #: before anything was measured
 _WEIGHT = 0.3  #: of the newest step in the estimate
