@@ -32,6 +32,8 @@ def test_every_kind_of_error_has_a_status(kind: type[errors.GlasshouseError]) ->
         (errors.ModelTooBig("Huge", 90 * 10**9, 8 * 10**9), 507, "model_too_big"),
         (errors.EngineBusy(3.2), 429, "engine_busy"),
         (errors.EngineDied("killed"), 503, "engine_died"),
+        (errors.LoadOvertaken("Small"), 409, "load_overtaken"),
+        (errors.ContextTooLarge("Small", 100_000, 8192), 400, "context_too_large"),
         (errors.AlreadyAnswering(), 409, "already_answering"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -110,6 +111,46 @@ async def test_the_official_client_reads_log_probabilities(client: openai.AsyncO
         for token in (chunk.choices[0].logprobs and chunk.choices[0].logprobs.content) or []
     ]
     assert streamed == [token.token for token in odds.content]
+
+
+async def count(server: RunningServer, metric: str) -> int:
+    """What the engine has told so far, once a second; all labels together."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        metrics = (await client.get(f"{server.base_url}/metrics")).text
+    return sum(int(float(value)) for value in re.findall(rf"^glasshouse_{metric}\S* (\S+)$", metrics, re.MULTILINE))
+
+
+async def test_the_official_client_gets_several_answers_from_one_reading_of_the_prompt(
+    client: openai.AsyncOpenAI, server: RunningServer
+) -> None:
+    await wait_until(lambda: is_idle(server), "nobody is answered any more")
+    read_before, cached_before = [await count(server, metric) for metric in ("prompt_tokens", "cached_tokens")]
+    letter: Any = [{"role": "user", "content": "The lamp turns and the sea is dark. " * 40 + "Go on."}]
+    reply = await client.chat.completions.create(
+        model="default", messages=letter, n=4, seed=1, temperature=1.5, max_completion_tokens=12
+    )
+    assert [choice.index for choice in reply.choices] == [0, 1, 2, 3]
+    assert len({choice.message.content for choice in reply.choices}) > 1, "each has a seed of its own"
+    assert reply.usage is not None
+    prompt = reply.usage.prompt_tokens
+
+    async def is_told() -> bool:
+        return await count(server, "prompt_tokens") - read_before >= 4 * prompt
+
+    await wait_until(is_told, "the engine tells of all four")
+    assert await count(server, "cached_tokens") - cached_before >= 3 * prompt - 10
+
+
+async def test_an_answer_that_was_begun_is_gone_on_with(client: openai.AsyncOpenAI) -> None:
+    count: Any = [
+        {"role": "user", "content": "Count from one to ten in words."},
+        {"role": "assistant", "content": "One, two, three, four,"},
+    ]
+    reply = await client.chat.completions.create(
+        model="default", messages=count, temperature=0, max_completion_tokens=4,
+        extra_body={"continue_final_message": True, "add_generation_prompt": False},
+    )  # fmt: skip
+    assert (reply.choices[0].message.content or "").startswith(" five")
 
 
 async def test_errors_become_the_clients_own_exceptions(client: openai.AsyncOpenAI) -> None:

@@ -57,6 +57,18 @@ async def test_a_message_is_read_while_it_is_typed(open_page: PageOpener, chat_s
     await expect(page.locator(".stats").last).to_contain_text("read while you typed", timeout=ANSWER_MS)
 
 
+async def test_who_waits_in_line_reads_the_place_and_how_long_about(
+    open_page: PageOpener, chat_server: ChatServer
+) -> None:
+    page = await open_chat(open_page, chat_server)
+    describe = """(waiting) => import("glasshouse/message_view.js").then(
+        ({describeWaiting}) => describeWaiting({phase: "queued", progress: 0, ...waiting}, "")
+    )"""
+    assert await page.evaluate(describe, {"position": 2, "seconds": 19.6}) == "2nd in line, about 20 s"
+    assert await page.evaluate(describe, {"position": 1, "seconds": 200}) == "Next in line, about 3 min"
+    assert await page.evaluate(describe, {"position": 3, "seconds": None}) == "3rd in line"
+
+
 async def test_a_chat_gets_a_title_that_is_about_it(open_page: PageOpener, chat_server: ChatServer) -> None:
     """This one the starter model finds a title for; where it finds none, the question's first line stays."""
     page = await open_chat(open_page, chat_server)
