@@ -166,7 +166,7 @@ class Simulation:
         prompt = [*thread[:cut], *[rng.randrange(NUM_TOKENS) for _ in range(rng.choice([1, 5, 20, 80]))]]
         reads_only = rng.random() < 0.1
         priority = Priority.IDLE if reads_only else rng.choice([*Priority])
-        variant, owner = rng.choice(VARIANTS), f"owner {rng.randrange(4)}"
+        variant, owner = rng.choice(VARIANTS), f"owner {rng.randrange(4) if rng.random() < 0.5 else self._num_asked}"
         num_wanted = 0 if reads_only else rng.choice([1, 3, 10, 40])
         for _ in range(rng.choice([1, 1, 1, 1, 4])):
             if self.scheduler.num_waiting >= MAX_WAITING // 4:

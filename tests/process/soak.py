@@ -57,7 +57,8 @@ Events = AsyncGenerator[GenerationEvent, None]
 
 @dataclass
 class Report:
-    """What a soak has seen. `rss` are the engine's resident bytes, a sample every `SAMPLE_SECONDS`."""
+    """What a soak has seen. `rss` are the engine's resident bytes without the states that it parks on purpose, a sample
+    every `SAMPLE_SECONDS`."""
 
     acts: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
@@ -68,10 +69,7 @@ class Report:
         self.load = load
 
     def growth(self) -> int:
-        """Bytes by which the engine has grown since it was warm: the last fifth's median over the second fifth's.
-
-        Caches that are full after the first fifth count as warm.
-        """
+        """Bytes by which the engine has grown since it was warm: the last fifth's median over the second fifth's."""
         fifth = max(1, len(self.rss) // 5)
         early, late = sorted(self.rss[fifth : 2 * fifth]), sorted(self.rss[-fifth:])
         return late[len(late) // 2] - early[len(early) // 2]
@@ -101,7 +99,7 @@ class House:
 
     async def _watch_memory(self) -> None:
         while True:
-            self.report.rss.append(self._client.memory_bytes)
+            self.report.rss.append(self._client.memory_bytes - self.report.load.parked_bytes)
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def wait_until_idle(self, seconds: float = 10) -> None:
