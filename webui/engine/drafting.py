@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from webui.engine.ngram import NgramDrafter
@@ -47,13 +48,15 @@ class _Guess:
     tokens: list[int]
     kind: int
 
-    def count_right(self, tokens: list[int]) -> int | None:
-        """How many of its first tokens came true; None while nothing is decided."""
-        said = tokens[self.start : self.start + len(self.tokens)]
-        for index, (token, guessed) in enumerate(zip(said, self.tokens, strict=False)):
-            if token != guessed:
-                return index
-        return len(self.tokens) if len(said) == len(self.tokens) else None
+    num_right: int = 0  #: of its first tokens, those that have come true
+
+    def is_decided(self, tokens: list[int]) -> bool:
+        """Compare it with what the sequence says by now: whether it is all right, or wrong somewhere."""
+        for place in range(self.start + self.num_right, min(len(tokens), self.start + len(self.tokens))):
+            if tokens[place] != self.tokens[self.num_right]:
+                return True
+            self.num_right += 1
+        return self.num_right == len(self.tokens)
 
 
 class Drafting:
@@ -65,7 +68,7 @@ class Drafting:
         clock: Callable[[], float],
         draft_model: DraftModel | None = None,
     ) -> None:
-        self._is_end = is_end
+        self._is_end = cache(is_end)  # asked for every guess
         self._clock = clock
         self._draft_model = draft_model
         self._speculation = Speculation()
@@ -109,10 +112,12 @@ class Drafting:
 
     def observe(self, chunks: Items[Chunk], num_sampled: int, seconds: float) -> None:
         """A step is over; `num_sampled` tokens came out of it."""
-        num_drafted = sum(chunk.num_drafted for chunk in chunks)
-        num_tokens = sum(chunk.count for chunk in chunks)
-        if num_tokens - num_drafted != len(chunks) or not all(chunk.num_outputs for chunk in chunks):
-            return  # somebody reads: such a step says nothing about one of writers only
+        num_drafted = 0
+        for chunk in chunks:
+            num_drafted += len(chunk.tokens) - 1
+            if len(chunk.tokens) != chunk.num_outputs:
+                return  # somebody reads: such a step says nothing about one of writers only
+        num_tokens = len(chunks) + num_drafted
         num_accepted = num_sampled - len(chunks)
         self._speculation.observe_step(
             num_tokens,
@@ -148,8 +153,8 @@ class Drafting:
             return
         if sequence.num_tokens < guess.start:  # it forgot its beginning meanwhile
             del self._guesses[sequence.request_id]
-        elif (num_right := guess.count_right(sequence.tokens)) is not None:
-            self._speculation.observe_draft(sequence.request_id, len(guess.tokens), num_right, guess.kind)
+        elif guess.is_decided(sequence.tokens):
+            self._speculation.observe_draft(sequence.request_id, len(guess.tokens), guess.num_right, guess.kind)
             del self._guesses[sequence.request_id]
 
     def _ask(self, draft_model: DraftModel, asked: list[tuple[Sequence, Wanted]], threads: int) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 MIN_MATCH = 2  #: tokens that must agree before anything is proposed
 MAX_MATCH = 32  #: a search looks back this far, no further
-MAX_CANDIDATES = 16  #: earlier places that one search compares, the newest first
+MAX_CANDIDATES = 8  #: earlier places that one search compares, the newest first
 MAX_INDEXED = 32_768  #: tokens in the index; beyond it the older half is forgotten
 _TOKEN_BITS = 32
 

@@ -61,13 +61,14 @@ class Speculation:
     ) -> None:
         """A step of writers only took this long, and making the guesses `drafting_seconds` before it. `num_tokens`
         includes `num_drafted` guesses, `num_accepted` of which were right."""
-        usual = self._costs.table()[num_tokens] if self._costs.age(num_tokens) is not None else seconds
-        self._costs.observe(num_tokens, seconds)
         num_writers = num_tokens - num_drafted
         if not num_drafted:
+            self._costs.observe(num_tokens, seconds)
             self._num_plain += 1
             self._credit = max(self._credit, min(_MOST_CREDIT, self._credit + _RATION))
             return
+        usual = self._costs.table()[num_tokens] if self._costs.age(num_tokens) is not None else seconds
+        self._costs.observe(num_tokens, seconds)
         self._num_plain = 0
         plain = self._costs.table()[min(num_writers, MAX_SIZE)]
         if plain > 0:
@@ -90,8 +91,10 @@ class Speculation:
     def plan(self, offers: Sequence[Offer], num_writers: int) -> list[int]:
         """How many tokens of each offer to take in a step where `num_writers` sequences write."""
         none = [0] * len(offers)
+        if not offers or self._credit <= 0:
+            return none
         age = self._costs.age(num_writers)
-        if not offers or self._credit <= 0 or age is None or age >= _PLAIN_EVERY:
+        if age is None or age >= _PLAIN_EVERY:
             return none
         table = self._costs.table()
         largest = min(MAX_SIZE, _GROWTH * max(num_writers, self._costs.largest))

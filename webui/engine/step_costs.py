@@ -14,6 +14,7 @@ _TRUSTED = 2  #: steps until a size counts as measured: a single one may have me
 _GAIN = 0.1  #: weight of the newest step
 _OUTLIER = 2.0  #: a step counts at most as so many times the usual one
 _HOPE = 0.5  #: share of the usual price of a token that one in an unmeasured, bigger step is thought to cost
+_NEWS = 0.01  #: smaller changes are not worth a new table
 _MAX_AGE = 2000  #: steps until a measured size has to prove itself again
 
 
@@ -33,6 +34,7 @@ class StepCosts:
         self._sizes: dict[int, _Size] = {}
         self._num_steps = 0
         self._table: list[float] | None = None  # by size, interpolated; None: must be made anew
+        self._largest = 0  # measured size in it
         self._next_expiry = 0
 
     def observe(self, num_tokens: int, seconds: float) -> None:
@@ -46,10 +48,12 @@ class StepCosts:
         elif size.num_steps < _TRUSTED:
             size.seconds = min(size.seconds, seconds)
             size.num_steps += 1
+            self._table = None
         else:
             size.seconds += _GAIN * (min(seconds, _OUTLIER * size.seconds) - size.seconds)
         size.last_step = self._num_steps
-        self._table = None
+        if self._table is not None and abs(self._table[num_tokens] - size.seconds) > _NEWS * size.seconds:
+            self._table = None
 
     def age(self, num_tokens: int) -> int | None:
         """How many steps ago this size was computed last; None when it is not measured (any more)."""
@@ -61,7 +65,8 @@ class StepCosts:
     @property
     def largest(self) -> int:
         """The largest measured size; 0 when there is none."""
-        return max((size for size in self._sizes if self.age(size) is not None), default=0)
+        self.table()
+        return self._largest
 
     def table(self) -> list[float]:
         """Seconds by number of tokens, 0..MAX_SIZE. Beyond the largest measured size a token more costs half of what
@@ -73,6 +78,7 @@ class StepCosts:
 
     def _interpolate(self) -> list[float]:
         known = sorted((size, entry.seconds) for size, entry in self._sizes.items() if self.age(size) is not None)
+        self._largest = known[-1][0] if known else 0
         table = [0.0] * (MAX_SIZE + 1)
         if not known:
             return table
