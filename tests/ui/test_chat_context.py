@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import httpx
 from playwright.async_api import expect
 
 from tests.conftest import PageOpener
 from tests.support.pages import find_barriers, wait_until
+from tests.support.server import RunningServer
 from tests.ui.conftest import ChatServer
 from tests.ui.seeded_chats import CUT_ANSWER
 from tests.ui.test_chat_page import ANSWER_MS, open_chat, say, wait_for_words, wait_until_idle
@@ -78,3 +80,10 @@ async def test_a_chat_gets_a_title_that_is_about_it(open_page: PageOpener, chat_
     chat = page.get_by_role("navigation", name="Chats").get_by_role("link").first
     await expect(chat).to_have_text("TCP vs UDP", timeout=ANSWER_MS)
     await expect(page).to_have_title("TCP vs UDP · Glasshouse")
+
+
+def test_reading_ahead_can_be_switched_off(chat_server: ChatServer, tmp_path: Path) -> None:
+    """The message box is told, and then says nothing of what is typed until it is sent."""
+    assert '"reads-ahead":true' in httpx.get(chat_server.base_url).text
+    with RunningServer(tmp_path, args=["--no-read-ahead"]) as silent:
+        assert '"reads-ahead":false' in httpx.get(silent.base_url).text
