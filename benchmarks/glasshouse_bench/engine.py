@@ -4,7 +4,7 @@ jobs, state on disk, guessing ahead, who asks."""
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from glasshouse_bench import client as http
 from glasshouse_bench.setup import Setup
 from webui.core.engine_client import EngineClient
 from webui.types import (
+    EngineLoad,
     EngineOptions,
     Finished,
     GenerationRequest,
@@ -40,7 +41,12 @@ class EngineAnswer:
 
 @asynccontextmanager
 async def open_engine(
-    setup: Setup, *, command: Sequence[str] | None = None, repeating: bool = False, **options: Any
+    setup: Setup,
+    *,
+    command: Sequence[str] | None = None,
+    on_engine_load: Callable[[EngineLoad], None] = lambda _load: None,
+    repeating: bool = False,
+    **options: Any,
 ) -> AsyncIterator[EngineClient]:
     """An engine process with the model, for the time of the block. `options` change those of every contestant."""
     path = setup.model.repeating if repeating else setup.model.path
@@ -49,7 +55,7 @@ async def open_engine(
         context_tokens=setup.context, kv_tokens=setup.total_context, num_slots=setup.slots, kv_layout="separate",
         threads=setup.threads, speculate=False,
     )  # fmt: skip
-    engine = EngineClient(command=command)
+    engine = EngineClient(command=command, on_engine_load=on_engine_load)
     await engine.start(file, msgspec.structs.replace(plain, **options))
     try:
         await ask(engine, request([http_message("Hello")], 16))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from glasshouse_bench import engine
 from glasshouse_bench.scenarios.base import Against, Bar, Figures, Scenario
 from glasshouse_bench.setup import Setup
 from glasshouse_bench.text import user, words
+from webui.types import EngineLoad
 
 _TIMES = 8
+_REPORT_SECONDS = 1.5  #: an engine tells its metrics once a second
 
 
 class Lookup(Scenario):
@@ -25,10 +29,16 @@ class Lookup(Scenario):
         )
         figures: Figures = {}
         texts = set()
+        loads: list[EngineLoad] = []
         for name, speculate in (("plain", False), ("guessing", True)):
-            async with engine.open_engine(setup, repeating=True, speculate=speculate) as running:
+            async with engine.open_engine(
+                setup, repeating=True, speculate=speculate, on_engine_load=loads.append
+            ) as running:
                 answer = await engine.ask(running, question)
+                await asyncio.sleep(_REPORT_SECONDS)
                 figures[name] = answer.tokens_per_second
                 texts.add(answer.text)
         figures["same_text"] = float(len(texts) == 1)
+        figures["drafted"] = loads[-1].metrics.drafted_tokens
+        figures["accepted"] = loads[-1].metrics.accepted_tokens
         return figures

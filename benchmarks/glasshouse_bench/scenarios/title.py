@@ -5,12 +5,13 @@ from __future__ import annotations
 from glasshouse_bench import engine
 from glasshouse_bench.scenarios.base import Against, Bar, Figures, Scenario
 from glasshouse_bench.setup import Setup
-from glasshouse_bench.text import assistant, paste, user
-
-_WISH = "Give this conversation a title of at most five words."
+from glasshouse_bench.text import paste
+from webui.core.titles import build_title_request
 
 
 class Title(Scenario):
+    """The page's own request for a title, after an answer in chats of several lengths; the dearest counts."""
+
     bars = (
         Bar("title", "A title at any chat length: prompt tokens evaluated", "tokens", "tokens", 40, at_least=False,
             against=Against.NOTHING),
@@ -21,8 +22,8 @@ class Title(Scenario):
         async with engine.open_engine(setup) as running:
             for length in setup.sizes.chats:
                 chat = paste(length, f"{seed}/{length}")
-                answer = await engine.ask(running, engine.request(chat, 32, conversation=f"chat of {length}"))
-                wish = [*chat, assistant(answer.text), user(_WISH)]
-                title = await engine.ask(running, engine.request(wish, 12, is_side_job=True))
+                asked = engine.request(chat, 32, conversation=f"chat of {length}")
+                await engine.ask(running, asked)
+                title = await engine.ask(running, build_title_request(asked))
                 costs.append(title.usage.prompt_tokens - title.usage.cached_tokens)
         return {"tokens": max(costs)}
