@@ -72,7 +72,7 @@ def request(messages: list[http.Message], max_tokens: int, **more: Any) -> Gener
     """The same greedy question that goes to the others over HTTP, at their priority."""
     return GenerationRequest(
         messages=tuple(msgspec.convert(message, Message) for message in messages),
-        sampling=SamplingParams(temperature=0, max_tokens=max_tokens),
+        sampling=SamplingParams(temperature=0, max_tokens=max_tokens, ignore_eos=True),
         **({"priority": Priority.API} | more),
     )
 
