@@ -6,12 +6,12 @@ the next one is when the one before was. Old checks fade. It does not know who g
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 _FADE, _FADE_OF_ALL = 0.97, 0.995  #: what a check still counts one check later
 _WEIGHT_OF_ALL = 4.0  #: checks for which a new sequence believes the others
-_PRIOR, _WEIGHT_OF_PRIOR = 0.5, 4.0  #: and what the very first one believes
+_PRIOR, _WEIGHT_OF_PRIOR = 0.5, 4.0  #: and what the very first one believes, if nothing else is said
 
 
 @dataclass(slots=True)
@@ -46,7 +46,9 @@ class _Guesses:
 class Acceptance:
     """The odds by key (a sequence) and kind (guesses that are about as good as each other)."""
 
-    def __init__(self) -> None:
+    def __init__(self, priors: Mapping[int, float] | None = None) -> None:
+        """`priors`: by kind, the odds that are believed before anything was checked."""
+        self._priors = priors or {}
         self._by_key: dict[Hashable, dict[int, _Guesses]] = {}
         self._of_all: dict[int, _Guesses] = {}
 
@@ -60,8 +62,8 @@ class Acceptance:
     def odds(self, key: Hashable, kind: int) -> tuple[float, float]:
         """The probability that the first token is right, and that each further one is if all before it are."""
         all_ = self._of_all.get(kind) or _new()
-        first = all_.first.estimate(_PRIOR, _WEIGHT_OF_PRIOR)
-        later = all_.later.estimate(_PRIOR, _WEIGHT_OF_PRIOR)
+        prior = self._priors.get(kind, _PRIOR)
+        first, later = (odds.estimate(prior, _WEIGHT_OF_PRIOR) for odds in (all_.first, all_.later))
         mine = self._by_key.get(key, {}).get(kind)
         if mine is None:
             return first, later

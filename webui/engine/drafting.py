@@ -19,8 +19,11 @@ from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Sequence
 from webui.engine.speculation import MAX_DRAFT, Offer, Speculation
 
-_MODEL_KIND = -1  #: the draft model's guesses; those of prompt lookup are graded by how long they are
-_SURE = 8  #: with so many tokens from prompt lookup the draft model is not asked
+_MODEL = -1  #: the kind of the draft model's guesses; those of prompt lookup are graded by how much agrees before
+_RECOVERING = 16  #: is added to that grade when something differed just before
+_PRIORS = {_MODEL: 0.7, 4: 0.8, 5: 0.9, 6: 0.9}  #: grades: 4 from 8 tokens that agree, 5 from 16, 6 from 32
+_SURE = 4  #: from this grade of prompt lookup on the draft model is not asked
+_SHADOW = 4  #: tokens of a guess that are compared when no step checks it
 _WEIGHT = 0.2  #: of the newest measurement of the draft model's speed
 
 
@@ -71,7 +74,7 @@ class Drafting:
         self._is_end = cache(is_end)  # asked for every guess
         self._clock = clock
         self._draft_model = draft_model
-        self._speculation = Speculation()
+        self._speculation = Speculation(_PRIORS)
         self._drafters: dict[int, NgramDrafter] = {}
         self._guesses: dict[int, _Guess] = {}
         self._token_seconds = 0.0  # of the draft model, for one guess
@@ -91,21 +94,22 @@ class Drafting:
         for sequence in writers:
             sequence.draft = []
             self._check(sequence)
-            draft = self._look_up(sequence)
-            kind = len(draft).bit_length()
+            draft, grade = self._look_up(sequence)
             if draft and sequence.request_id not in self._guesses:
-                self._guesses[sequence.request_id] = _Guess(sequence.num_tokens, draft, kind)
-            if self._draft_model is not None and len(draft) < _SURE:
-                offers.append((sequence, [], Offer(sequence.request_id, MAX_DRAFT, _MODEL_KIND, self._token_seconds)))
+                self._guesses[sequence.request_id] = _Guess(sequence.num_tokens, draft[:_SHADOW], grade)
+            if self._draft_model is not None and grade % _RECOVERING < _SURE:
+                offers.append((sequence, [], Offer(sequence.request_id, MAX_DRAFT, _MODEL, self._token_seconds)))
             elif draft:
-                offers.append((sequence, draft, Offer(sequence.request_id, len(draft), kind)))
+                offers.append((sequence, draft, Offer(sequence.request_id, len(draft), grade)))
         if not is_quiet or not offers:
             return
         lengths = self._speculation.plan([offer for *_, offer in offers], len(writers))
         asked = []
-        for (sequence, draft, _), length in zip(offers, lengths, strict=True):
-            sequence.draft = draft[:length]
-            if length and not draft and sequence.slot is not None:
+        for (sequence, draft, offer), length in zip(offers, lengths, strict=True):
+            if length and draft:
+                sequence.draft = draft[:length]
+                self._watch(sequence, draft, offer.kind)
+            elif length and sequence.slot is not None:
                 asked.append((sequence, Wanted(sequence.slot, sequence.tokens, length)))
         if asked and self._draft_model is not None:
             self._ask(self._draft_model, asked, threads)
@@ -135,16 +139,24 @@ class Drafting:
         self._guesses.pop(request_id, None)
         self._speculation.forget(request_id)
 
-    def _look_up(self, sequence: Sequence) -> list[int]:
-        """Prompt lookup's guess, up to the end of the turn."""
+    def _look_up(self, sequence: Sequence) -> tuple[list[int], int]:
+        """Prompt lookup's guess, up to the end of the turn, and its grade."""
         drafter = self._drafters.get(sequence.request_id)
         if drafter is None:
             drafter = self._drafters[sequence.request_id] = NgramDrafter()
         draft = drafter.propose(sequence.tokens, MAX_DRAFT)
+        grade = drafter.match.bit_length() + _RECOVERING * drafter.is_recovering
         for index, token in enumerate(draft):
             if self._is_end(token):
-                return draft[:index]
-        return draft
+                return draft[:index], grade
+        return draft, grade
+
+    def _watch(self, sequence: Sequence, draft: list[int], kind: int) -> None:
+        """See what becomes of this guess; of the one before it counts what has come true so far."""
+        before = self._guesses.get(sequence.request_id)
+        if before is not None:
+            self._speculation.observe_draft(sequence.request_id, before.num_right, before.num_right, before.kind)
+        self._guesses[sequence.request_id] = _Guess(sequence.num_tokens, draft, kind)
 
     def _check(self, sequence: Sequence) -> None:
         """Tell what became of the sequence's open guess, if that is decided."""
@@ -170,4 +182,4 @@ class Drafting:
         for (sequence, _), draft in zip(asked, drafts, strict=True):
             sequence.draft = draft
             if draft:
-                self._guesses[sequence.request_id] = _Guess(sequence.num_tokens, draft, _MODEL_KIND)
+                self._watch(sequence, draft, _MODEL)

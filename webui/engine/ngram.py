@@ -3,7 +3,8 @@
 A sequence often says again what it has read: code that is edited, a document that is quoted, a list that goes on. The
 drafter looks for the longest earlier occurrence of the newest tokens and proposes what stood behind it, and never more
 tokens than agree before (as SuffixDecoding does, Oliaro et al. 2025: the longer the agreement, the further it carries).
-Reading a token costs the same however long the sequence is. It knows integers of one sequence, no model.
+One token that differs does not end an agreement, because a quotation often changes a word and goes on. Reading a token
+costs the same however long the sequence is. It knows integers of one sequence, no model.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 MIN_MATCH = 2  #: tokens that must agree before anything is proposed
-MAX_MATCH = 32  #: a search looks back this far, no further
+MAX_MATCH = 32  #: tokens that a search looks back, and that an agreement counts at most
 MAX_CANDIDATES = 8  #: earlier places that one search compares, the newest first
 MAX_INDEXED = 32_768  #: tokens in the index; beyond it the older half is forgotten
+_KEPT = 4  #: what is left of an agreement when a token differs: one so many-th
+_RECOVERED = 4  #: tokens that must agree again until that is forgotten
 _TOKEN_BITS = 32
 
 
@@ -32,6 +35,16 @@ class NgramDrafter:
     def __init__(self, max_indexed: int = MAX_INDEXED) -> None:
         self._max_indexed = max_indexed
         self._reset(0)
+
+    @property
+    def match(self) -> int:
+        """How many tokens agree where the last proposal comes from."""
+        return self._match
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether a token differed a moment ago: what follows may agree again or not."""
+        return self._num_agreed < _RECOVERED
 
     @property
     def num_indexed(self) -> int:
@@ -61,6 +74,7 @@ class NgramDrafter:
         self._earlier = array("i")  # by position: the position behind the occurrence before that one; 0: none
         self._cursor = 0  # where the earlier occurrence goes on
         self._match = 0  # tokens before the cursor that agree with the end
+        self._num_agreed = 0  # of these, those since a token differed
 
     def _read(self, tokens: Sequence[int]) -> None:
         if self._num_read > len(tokens) or (self._num_read > self._start and tokens[self._num_read - 1] != self._last):
@@ -71,7 +85,7 @@ class NgramDrafter:
             return
         self._follow(tokens)
         self._index(tokens)
-        if self._match == 0:
+        if self._match < MIN_MATCH or self.is_recovering:
             self._search(tokens)
 
     def _follow(self, tokens: Sequence[int]) -> None:
@@ -79,8 +93,13 @@ class NgramDrafter:
         for position in range(self._num_read, len(tokens)):
             if self._match == 0:
                 return
-            agrees = tokens[self._cursor] == tokens[position]
-            self._cursor, self._match = (self._cursor + 1, self._match + 1) if agrees else (0, 0)
+            if tokens[self._cursor] == tokens[position]:
+                self._match = min(MAX_MATCH, self._match + 1)
+                self._num_agreed += 1
+            else:
+                self._match //= _KEPT
+                self._num_agreed = 0
+            self._cursor += 1
 
     def _index(self, tokens: Sequence[int]) -> None:
         latest, earlier, before = self._latest, self._earlier, self._last
@@ -102,7 +121,7 @@ class NgramDrafter:
                 return
             length = _agreement(tokens, candidate, end, candidate - self._start)
             if length > self._match:
-                self._cursor, self._match = candidate, length
+                self._cursor, self._match, self._num_agreed = candidate, length, MAX_MATCH
             if length == MAX_MATCH:
                 return
             candidate = self._earlier[candidate - 1 - self._start]
