@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.engine.fake_memory import answer
 from tests.engine.simulation import Request, Simulation, World, random_world
 from webui.engine.sequence import Sequence
+from webui.types import Priority
 
 # --- whatever comes --------------------------------------------------------------------------------------------------
 
@@ -55,15 +56,23 @@ def test_a_long_day_in_a_random_world(seed: int) -> None:
 class Story(Simulation):
     """A simulation in which nothing is left to chance: who asks is written down, and every guess is right."""
 
-    def ask(self, prompt: list[int], num_wanted: int, *, conversation: str = "", may_shift: bool = False) -> Request:
+    def ask(
+        self,
+        prompt: list[int],
+        num_wanted: int,
+        *,
+        conversation: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        may_shift: bool = False,
+    ) -> Request:
         self._num_asked += 1
-        sequence = Sequence(self._num_asked, list(prompt), conversation=conversation)
+        sequence = Sequence(self._num_asked, list(prompt), priority=priority, conversation=conversation)
         self.scheduler.add(sequence)
         request = self._open[sequence.request_id] = Request(sequence, prompt, num_wanted, may_shift)
         return request
 
-    def finish(self) -> None:
-        while self._open:
+    def finish(self, num_left: int = 0) -> None:
+        while len(self._open) > num_left:
             self.step()
 
     def _guess(self, sequence: Sequence) -> list[int]:
@@ -101,3 +110,19 @@ def test_idle_prefixes_make_room_for_a_state_that_comes_back() -> None:
     again = told.ask([*first.sequence.tokens, 3], 5, conversation="a")
     told.finish()
     assert again.sequence.num_cached_tokens == 154, "all that was computed of it, though b's tokens lay in the way"
+
+
+def test_who_waited_for_a_reader_gets_a_place_though_idle_work_has_taken_them_all() -> None:
+    told = story(num_slots=2, batch_tokens=8)
+    told.ask([*range(60)], 5)
+    told.step()
+    follower = told.ask([*range(60)], 5)  # lets the first one read
+    told.step()
+    follower.sequence.is_paused = True
+    told.finish(num_left=1)
+    for draft in ([8] * 50, [9] * 50):
+        told.ask(draft, 5, priority=Priority.IDLE)
+    told.step()
+    follower.sequence.is_paused = False
+    told.finish()  # checks that in each step somebody does something
+    assert told.ends == {"done": 4}

@@ -257,7 +257,7 @@ class Scheduler:
 
     def _make_way(self) -> bool:
         """One sequence gives its place to the one that is next in the queue; False when none has to, or can."""
-        following = next((each for each in self._admission_order() if each not in self._leaders), None)
+        following = next((each for each in self._admission_order() if not self._is_still_led(each)), None)
         if following is None:
             return False
         admitted, committed = self._slots.sequences, self._committed()
