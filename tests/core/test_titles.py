@@ -118,6 +118,7 @@ def test_the_fork_is_an_ordinary_request_that_leaves_nothing_behind() -> None:
         ("The Sea of Shadows", None),  # about something else
         ("A Bread Function for Square Roots", None),  # mostly invented
         ("Breads", "Breads"),
+        ("How With Patience", None),  # nothing of the question but a word that every sentence has
         ("A bread that is so very long in its name that no list could ever show it in full", None),
         ("Baking a bread is a process that takes time and rye", None),  # a sentence, no title
     ],

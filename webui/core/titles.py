@@ -63,24 +63,33 @@ def clean_title(written: str, asked: Sequence[Message], answer: str) -> str | No
     title = " ".join(title.strip(_ENDS).split())
     if not title or len(title) > MAX_TITLE_CHARACTERS or len(title.split()) > _MAX_WORDS or _REFUSAL.search(title):
         return None
-    said = " ".join([*(message.content for message in asked if message.role == "user"), answer])
-    return title if _is_about(title, said) else None
+    question = " ".join(message.content for message in asked if message.role == "user")
+    return title if _is_about(title, question, answer) else None
 
 
-def _is_about(title: str, said: str) -> bool:
-    """Whether at least half of the title's words (or of its characters, in scripts without spaces) were said."""
+def _is_about(title: str, question: str, answer: str) -> bool:
+    """Whether at least half of the title's words were said, and a telling one of them in the question.
+
+    In scripts without spaces between words, whether half of its characters were said.
+    """
     if any(character >= _FIRST_UNSPACED for character in title):
         letters = [character for character in title if character.isalpha()]
-        return 2 * sum(character in said for character in letters) >= len(letters) > 0
-    words, known = _words(title), _words(said)
-    num_known = sum(any(_is_same(word, other) for other in known) for word in words)
-    return 2 * num_known >= len(words) > 0
+        return 2 * sum(character in question + answer for character in letters) >= len(letters) > 0
+    words, asked = _words(title), _words(question)
+    if not _known(_telling(words), asked):
+        return False
+    return 2 * len(_known(words, asked | _words(answer))) >= len(words)
 
 
 def _words(text: str) -> set[str]:
     return {word.lower() for word in _WORD.findall(text)}
 
 
-def _is_same(one: str, other: str) -> bool:
-    """A word and a longer form of it count as the same: egg and eggs, plan and planning."""
-    return one.startswith(other) or other.startswith(one)
+def _telling(words: set[str]) -> set[str]:
+    """The longer ones, where there are any: short words are mostly of the kind that every sentence has."""
+    return {word for word in words if len(word) > 3} or words
+
+
+def _known(words: set[str], others: set[str]) -> set[str]:
+    """The words that are among the others, or are a longer or shorter form of one: egg and eggs, plan and planning."""
+    return {word for word in words if any(word.startswith(other) or other.startswith(word) for other in others)}
