@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -231,15 +230,23 @@ def test_now_and_then_a_plain_step_shows_what_it_saves() -> None:
 # --- costs and odds --------------------------------------------------------------------------------------------------
 
 
-def test_costs_between_measured_sizes_lie_on_a_line_and_never_fall() -> None:
+def test_costs_between_measured_sizes_lie_on_a_line() -> None:
     costs = StepCosts()
-    for size, seconds in ((1, 5.0), (5, 9.0), (6, 8.0)):
+    for size, seconds in ((1, 5.0), (4, 8.0), (12, 16.0)):
         for _ in range(2):
             costs.observe(size, seconds)
     table = costs.table()
-    assert table[1:7] == [5.0, 6.0, 7.0, 8.0, 9.0, 9.0]
-    assert table == sorted(table)
+    assert [table[size] for size in (1, 2, 3, 4, 8, 12)] == [5.0, 6.0, 7.0, 8.0, 12.0, 16.0]
+    assert 16 < table[16] < 20, "what is bigger is worth a trial"
     assert len(table) == MAX_SIZE + 1
+
+
+def test_a_size_in_between_costs_as_much_as_the_next_four_rows_until_it_is_measured() -> None:
+    costs = StepCosts()
+    for size, seconds in ((1, 8.0), (4, 32.0), (8, 49.0), (6, 47.0), (7, 58.0)):
+        for _ in range(2):
+            costs.observe(size, seconds)
+    assert costs.table()[5:9] == [49.0, 47.0, 58.0, 49.0]
 
 
 def test_one_hiccup_is_not_what_a_step_costs() -> None:
@@ -266,12 +273,13 @@ def test_what_was_measured_long_ago_is_measured_again() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, MAX_SIZE + 5), st.floats(1e-4, 10)), max_size=80))
-def test_more_tokens_never_cost_less(steps: list[tuple[int, float]]) -> None:
+def test_a_cost_is_never_beyond_all_that_was_measured_but_above(steps: list[tuple[int, float]]) -> None:
     costs = StepCosts()
     for size, seconds in steps:
         costs.observe(size, seconds)
     table = costs.table()
-    assert all(left <= right + 1e-12 for left, right in pairwise(table))
+    assert min(table) >= min((seconds for _, seconds in steps), default=0) * 0.999 or max(table) == 0
+    assert max(table[: costs.largest + 1]) <= max((seconds for _, seconds in steps), default=0) * 3
 
 
 def test_the_odds_of_the_first_token_and_of_the_next_ones_are_apart() -> None:

@@ -4,8 +4,8 @@ A step that checks guesses costs more than a plain one and brings more tokens if
 is learned from the steps themselves, how often the guesses are right from each sequence's own past; the lengths chosen
 are those that bring the most tokens per second, all writers together, without slowing down anybody who has no guess.
 Being wrong is rationed: an account, in plain steps, earns a little with every plain step and what good guesses save,
-and pays for what bad ones waste; no step is made that it could not pay for. So speculation as a whole cannot cost more
-than that little. It knows neither tokens nor a clock.
+and pays for what bad ones waste; what it could not nearly pay for is not tried. So speculation as a whole cannot cost
+more than that little. It knows neither tokens nor a clock.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _MARGIN = 1.05  #: guesses must bring so many times the tokens per second of pla
 _RIDER_PACE = 0.97  #: nobody's own pace may fall below this share of the plain one...
 _WAIVED_EVERY = 64  #: ...but once in so many steps, since costs that are never measured again may be mistaken
 _RATION = 0.02  #: share of the plain steps that may be wasted
+_RISK = 2.0  #: what a step may waste at most, as a multiple of what there is
 _FIRST_CREDIT, _MOST_CREDIT = 3.0, 40.0  #: plain steps
 _GROWTH = 2  #: a step may be so many times as large as the largest that was measured
 _PLAIN_EVERY = 64  #: steps after which a plain one shows what guesses are compared with
@@ -112,7 +113,7 @@ class Speculation:
         heap = [(-first, index) for index, (first, _) in enumerate(odds) if offers[index].num_tokens > 0]
         heapify(heap)
         expected, drafting = float(num_writers), 0.0
-        affordable = plain * (1 + self._credit)  # were all of them wrong
+        affordable = plain * (1 + _RISK * self._credit)  # were all of them wrong
         pace = _RIDER_PACE if self._num_plain < _WAIVED_EVERY else 0.0
         best, best_rate = None, _MARGIN * num_writers / plain
         for size in range(num_writers + 1, num_writers + most + 1):
