@@ -6,7 +6,7 @@ then one thread less is faster. Nobody can ask the system for this in time, but 
 slower than usual, the other choice is tried for a few of them, and the faster one stays. It knows neither threads nor
 the clock; it is told durations.
 
-Long steps, which read prompts, wait less often: on two cores that six programs wanted, one thread less was 26 times as
+Long steps, which read prompts, wait less often: on two cores under a load of ten, one thread less was 26 times as
 fast for 1 token, 4 times for 128, twice for 512. They are also too few and too different to notice anything. So they
 take all the threads until writing has stepped back, and only then find out for themselves what is faster.
 """
