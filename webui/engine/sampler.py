@@ -5,7 +5,8 @@ state (penalty window, random stream) over the whole life of a request, preempti
 same tokens as long as the logits are the same.
 
 A grammar leaves only the tokens that it allows to the chain; while the model thinks it allows everything but the end.
-Without a grammar or log-probabilities no token costs more than llama.cpp's own call.
+Without a grammar or log-probabilities no token costs more than llama.cpp's own call, and the best of unchanged logits
+costs less.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from webui.engine.grammar import GrammarState
 from webui.engine.logprobs import token_logprobs
 from webui.engine.runner import Sampled
-from webui.engine.sampler_chain import create_chain
+from webui.engine.sampler_chain import create_chain, is_plain_greedy
 from webui.types import SamplingParams
 
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama.h: llama_token_data
@@ -55,8 +56,9 @@ class LlamaSampler:
         self._grammar = grammar
         self._num_top = sampling.logprobs
         self._is_answering = False
-        banned = vocabulary.ends if sampling.ignore_eos else ()
-        self._chain = create_chain(sampling, vocabulary.pointer, window=window, banned=banned)
+        self._banned = vocabulary.ends if sampling.ignore_eos else ()
+        self._takes_best = is_plain_greedy(sampling)
+        self._chain = create_chain(sampling, vocabulary.pointer, window=window, banned=self._banned)
 
     def begin_answer(self) -> None:
         """The thinking, if there was any, is over: grammar and log-probabilities are for what comes now."""
@@ -66,14 +68,14 @@ class LlamaSampler:
         """The next token from the `output`-th token of the last batch; it counts as chosen from here on. Raises
         InvalidRequest when the grammar cannot go on."""
         wants_logprobs = self._num_top is not None and self._is_answering
-        if self._grammar is None and not wants_logprobs:
+        if self._grammar is None and not wants_logprobs and not self._takes_best:
             return Sampled(int(llama_cpp.llama_sampler_sample(self._chain, context, output)))
         row = llama_cpp.llama_get_logits_ith(context, output)
         logits = np.ctypeslib.as_array(row, (self._vocabulary.num_tokens,))
-        if self._grammar is None:
-            token = int(llama_cpp.llama_sampler_sample(self._chain, context, output))
-        else:
+        if self._grammar is not None:
             token = self._choose(logits, self._grammar)
+        elif not self._takes_best or (token := int(logits.argmax())) in self._banned:
+            token = int(llama_cpp.llama_sampler_sample(self._chain, context, output))
         if self._num_top is None or not self._is_answering or token in self._vocabulary.ends:
             return Sampled(token)
         return Sampled(token, token_logprobs(logits, token, self._num_top, self._vocabulary.shown_bytes))

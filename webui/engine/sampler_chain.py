@@ -37,6 +37,13 @@ def create_chain(
     return chain
 
 
+def is_plain_greedy(sampling: SamplingParams) -> bool:
+    """Whether the chain takes the best of the logits as they are (but for banned tokens)."""
+    penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
+    moves_logits = bool(sampling.logit_bias) or penalties != (1.0, 0.0, 0.0) or sampling.dry_multiplier > 0
+    return sampling.temperature == 0 and sampling.dynatemp_range == 0 and not moves_logits
+
+
 def _samplers(
     sampling: SamplingParams, vocab: llama_cpp.llama_vocab_p, window: int, banned: Items[int]
 ) -> Iterator[llama_cpp.llama_sampler_p]:
