@@ -126,3 +126,14 @@ def test_who_waited_for_a_reader_gets_a_place_though_idle_work_has_taken_them_al
     follower.sequence.is_paused = False
     told.finish()  # checks that in each step somebody does something
     assert told.ends == {"done": 4}
+
+
+def test_a_full_memory_is_taken_from_who_is_paused_not_from_who_could_go_on() -> None:
+    told = story(num_slots=2, kv_tokens=100, context_tokens=100, parked_bytes=0)
+    paused = told.ask([1] * 60, 39)
+    told.step()
+    told.step()
+    paused.sequence.is_paused = True
+    told.ask([2] * 35, 10, priority=Priority.IDLE)  # there is room for it to begin, not to end
+    told.finish(num_left=1)
+    assert told.scheduler.num_preempted == 1

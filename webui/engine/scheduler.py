@@ -207,7 +207,14 @@ class Scheduler:
         sequences = self._slots.sequences
         if len(sequences) == 1:
             raise ContextTooLong(sequences[0].num_tokens, self._cells.num_cells)
-        self._preempt(_least_urgent(sequences))
+        self._preempt(self._least_urgent(sequences))
+
+    def _least_urgent(self, sequences: list[Sequence]) -> Sequence:
+        """Whom to interrupt: one that cannot move anyway; of those, or of all, the youngest that nobody waits for, the
+        youngest paused one, the youngest."""
+        return max(
+            sequences, key=lambda each: (not self._may_move(each), each.is_idle_work, each.is_paused, each.arrival)
+        )
 
     def _preempt(self, sequence: Sequence) -> None:
         """Its tokens become an idle prefix: whoever needs the cells drops it, and if nobody does, it goes on there."""
@@ -264,7 +271,7 @@ class Scheduler:
         held = Counter(sequence.owner for sequence in admitted)
         owed = [each for each in admitted if self._owes_place(each, following, held, committed)]
         if owed:
-            self._preempt(_least_urgent(owed))
+            self._preempt(self._least_urgent(owed))
         return bool(owed)
 
     def _owes_place(self, holder: Sequence, waiting: Sequence, held: Counter[str], committed: Counter[Flow]) -> bool:
@@ -361,7 +368,7 @@ class Scheduler:
             if sequence.variant != self._last_variant or sequence.slot is None or num_planned == self._batch_tokens:
                 continue
             while self._room(num_planned) == 0 and self.num_running > 1 and sequence.slot is not None:
-                self._preempt(_least_urgent(self._slots.sequences))
+                self._preempt(self._least_urgent(self._slots.sequences))
             if sequence.slot is None or self._room(num_planned) == 0:
                 continue
             start = sequence.num_computed_tokens
@@ -411,11 +418,6 @@ class Scheduler:
         while self._cells.num_free - num_planned < at_least and self.cache.evict_oldest():
             pass
         return self._cells.num_free - num_planned
-
-
-def _least_urgent(sequences: list[Sequence]) -> Sequence:
-    """Whom to interrupt: the youngest of those that nobody waits for, of the paused ones, of all."""
-    return max(sequences, key=lambda sequence: (sequence.is_idle_work, sequence.is_paused, sequence.arrival))
 
 
 def _reading_chunk(sequence: Sequence, count: int) -> Chunk:
