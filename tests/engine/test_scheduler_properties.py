@@ -136,4 +136,6 @@ def test_a_full_memory_is_taken_from_who_is_paused_not_from_who_could_go_on() ->
     paused.sequence.is_paused = True
     told.ask([2] * 35, 10, priority=Priority.IDLE)  # there is room for it to begin, not to end
     told.finish(num_left=1)
-    assert told.scheduler.num_preempted == 1
+    paused.sequence.is_paused = False
+    told.finish()
+    assert told.ends == {"done": 2}
