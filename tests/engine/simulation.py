@@ -262,6 +262,7 @@ class Simulation:
 
     def _give_up(self) -> None:
         (request,) = (request for request in self._open.values() if request.sequence.slot is not None)
+        assert request.sequence.num_tokens > self.scheduler.kv_total, "there would have been room"
         self._end(request, "too long")
 
     def _end(self, request: Request, how: End) -> None:
