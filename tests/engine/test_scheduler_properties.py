@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.engine.fake_memory import answer
 from tests.engine.simulation import Request, Simulation, World, random_world
-from webui.engine.sequence import Sequence
-from webui.types import Priority
+from webui.engine.sequence import Sequence, Variant
+from webui.types import LoraAdapter, Priority
 
 # --- whatever comes --------------------------------------------------------------------------------------------------
 
@@ -63,10 +63,13 @@ class Story(Simulation):
         *,
         conversation: str = "",
         priority: Priority = Priority.INTERACTIVE,
+        variant: Variant = (),
         may_shift: bool = False,
     ) -> Request:
         self._num_asked += 1
-        sequence = Sequence(self._num_asked, list(prompt), priority=priority, conversation=conversation)
+        sequence = Sequence(
+            self._num_asked, list(prompt), priority=priority, conversation=conversation, variant=variant
+        )
         self.scheduler.add(sequence)
         request = self._open[sequence.request_id] = Request(sequence, prompt, num_wanted, may_shift)
         return request
@@ -139,3 +142,12 @@ def test_a_full_memory_is_taken_from_who_is_paused_not_from_who_could_go_on() ->
     paused.sequence.is_paused = False
     told.finish()
     assert told.ends == {"done": 2}
+
+
+def test_who_is_left_alone_goes_on_where_the_younger_one_has_made_room() -> None:
+    for length in range(40, 50):  # whose turn it is when the memory is full: the adapters take turns
+        told = story(num_slots=2, kv_tokens=100, context_tokens=100, parked_bytes=0)
+        told.ask([1] * length, 30)
+        told.ask([2] * 40, 30, variant=(LoraAdapter(path="poet.gguf"),))
+        told.finish()
+        assert told.ends == {"done": 2}

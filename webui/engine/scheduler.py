@@ -203,11 +203,12 @@ class Scheduler:
         logger.warning("The KV memory holds less than it should; from now on %d tokens", self._cells.num_cells)
 
     def _interrupt_youngest(self) -> None:
-        """Nobody can move: the youngest goes back to waiting. One who is alone can never move."""
+        """Nobody can move: the youngest goes back to waiting. One who is alone with a full memory can never move."""
         sequences = self._slots.sequences
-        if len(sequences) == 1:
+        if len(sequences) > 1:
+            self._preempt(self._least_urgent(sequences))
+        elif self._room(0) == 0:
             raise ContextTooLong(sequences[0].num_tokens, self._cells.num_cells)
-        self._preempt(self._least_urgent(sequences))
 
     def _least_urgent(self, sequences: list[Sequence]) -> Sequence:
         """Whom to interrupt: one that cannot move anyway; of those, or of all, the youngest that nobody waits for, the
