@@ -1,5 +1,5 @@
 # Glasshouse on the CPU, with the starter model inside:
-#   docker build -t glasshouse . && docker run --rm -p 127.0.0.1:8002:8002 glasshouse
+#   docker build -t glasshouse . && docker run --rm -p 8002:8002 glasshouse
 # docs/container.md tells how to keep models and chats.
 
 FROM python:3.12-slim-bookworm AS build
@@ -32,7 +32,8 @@ RUN apt-get update \
     && install -d -o 1000 -g 1000 /data /models
 COPY --from=build /opt/glasshouse /opt/glasshouse
 ENV PATH="/opt/glasshouse/bin:$PATH" HOME=/data PYTHONUNBUFFERED=1 \
-    GLASSHOUSE_HOST=0.0.0.0 GLASSHOUSE_PORT=8002 GLASSHOUSE_MODELS_DIR=/models GLASSHOUSE_DATA_DIR=/data
+    GLASSHOUSE_HOST=0.0.0.0 GLASSHOUSE_PORT=8002 GLASSHOUSE_MODELS_DIR=/models GLASSHOUSE_DATA_DIR=/data \
+    GLASSHOUSE_FIRST_VISITOR=true
 USER 1000:1000
 WORKDIR /data
 VOLUME ["/models", "/data"]

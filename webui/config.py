@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     sign_in: bool = Field(
         default=True, description="Ask other machines for the passphrase (off: behind a gate of your own)"
     )
+    first_visitor: bool = Field(
+        default=False, description="Let the first browser in without the passphrase, once, soon after the start"
+    )
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default=[], description="Further host names the server answers to"
     )

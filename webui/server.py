@@ -74,6 +74,7 @@ async def _run_application(application: Application, app: FastAPI) -> AsyncItera
             await stack.enter_async_context(application)
             if settings.sign_in and (settings.is_shared or settings.passphrase):
                 app.state.new_passphrase = await application.access.ensure_passphrase()
+                app.state.awaits_first_visitor = application.access.awaits_first_visitor
         except GlasshouseError as error:
             app.state.startup_error = error
             _uvicorn_log.disabled = True  # the terminal says it in one sentence
@@ -81,8 +82,9 @@ async def _run_application(application: Application, app: FastAPI) -> AsyncItera
         yield
 
 
-def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str | None], None]) -> None:
-    """Serve until a signal comes. `listener` is bound; `on_ready` gets the passphrase if one was just made.
+def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str | None, bool], None]) -> None:
+    """Serve until a signal comes. `listener` is bound; `on_ready` gets the passphrase if one was just made, and
+    whether the first visitor is awaited.
 
     Raises GlasshouseError when the Application cannot open.
     """
@@ -97,7 +99,12 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, app.state.stopping, lambda: on_ready(getattr(app.state, "new_passphrase", None)))
+
+    def on_started() -> None:
+        state = app.state
+        on_ready(getattr(state, "new_passphrase", None), getattr(state, "awaits_first_visitor", False))
+
+    server = _Server(config, app.state.stopping, on_started)
     try:
         server.run(sockets=[listener])
     except SystemExit:

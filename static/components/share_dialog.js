@@ -189,6 +189,8 @@ export default {
         h(
           "p",
           {class: "hint", id: "passphrase-hint"},
+          this.isInLog &&
+            "The log of the first start shows the passphrase that others need, if nobody changed it since. ",
           "Changing it signs out every other device and program. It is kept as a hash, so it cannot be shown again later.",
         ),
         this.renderSignOut(

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.api.gate import SESSION_COOKIE, Gate
+from webui.api.gate import Gate
+from webui.api.session_cookie import SESSION_COOKIE
 from webui.config import Settings
 from webui.errors import TooManyAttempts, WrongPassphrase
 
@@ -30,6 +31,9 @@ class OneKey:
 
     async def is_session(self, token: str) -> bool:
         return token == "a session"
+
+    async def admit_first(self, address: str, label: str) -> str | None:
+        return None
 
 
 async def show_owner(scope: Scope, receive: Receive, send: Send) -> None:

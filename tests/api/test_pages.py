@@ -70,3 +70,24 @@ async def test_a_second_machine_signs_in_by_the_printed_link(
     await expect(page.get_by_label("Message")).to_be_visible()
     await page.reload()
     await expect(page.get_by_label("Message")).to_be_visible()
+
+
+async def test_the_first_visitor_of_a_container_chats_at_once(
+    start_server: ServerStarter, open_page: PageOpener
+) -> None:
+    address = find_lan_address()
+    assert address is not None, "this test needs a network interface besides loopback"
+    server = start_server(lan=True, port=find_free_port("0.0.0.0"), env={"GLASSHOUSE_FIRST_VISITOR": "true"})
+    assert "The first browser that opens the page is let in" in server.log
+    origin = f"http://{address}:{server.port}"
+
+    first = await open_page(base_url=origin)
+    await first.goto("/")
+    await expect(first).to_have_url(f"{origin}/")
+    await first.get_by_role("button", name="Share").click()
+    await expect(first.get_by_text("The log of the first start shows the passphrase")).to_be_visible()
+    assert f"let in without the passphrase, from {address}" in server.log
+
+    second = await open_page(base_url=origin)
+    await second.goto("/")
+    await expect(second.get_by_label("Passphrase")).to_be_visible()

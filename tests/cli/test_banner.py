@@ -37,6 +37,13 @@ def test_shared_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert "everybody who reaches this port" in shown(capsys, [], None, lan=True, sign_in=False)
 
 
+def test_the_first_visitor_is_told_of_while_awaited(capsys: pytest.CaptureFixture[str]) -> None:
+    told = "The first browser that opens the page is let in; others need the passphrase"
+    print_banner(Settings(lan=True), [], "abcd-efgh-jkmn-pqrs", awaits_first_visitor=True)
+    assert told in capsys.readouterr().out
+    assert told not in shown(capsys, [], "abcd-efgh-jkmn-pqrs", lan=True)
+
+
 def test_the_code_carries_a_passphrase_only_when_it_is_new() -> None:
     url = "http://192.168.1.5:8002"
     assert sign_in_url(url, "abcd") == f"{url}/signin#abcd"

@@ -2,9 +2,10 @@
 
 1. The Host header must be ours, and a browser's Origin must be the same (else a foreign page could use this server).
 2. This machine itself needs nothing. Everybody else signs in (a cookie) or sends the passphrase as a key.
-3. Whoever passes gets an identity in the request's state (`owner`), which the engine's fairness counts by.
+3. A page's very first visitor may be let in without it, where the settings say so (`first_visitor`).
+4. Whoever passes gets an identity in the request's state (`owner`), which the engine's fairness counts by.
 
-It knows sign-in only through two questions to `Access`; it knows no routes but the few that are open.
+It knows sign-in only through three questions to `Access`; it knows no routes but the few that are open.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from typing import Protocol
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
-from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.api.errors import error_response
+from webui.api.first_visitor import may_be_first_visitor, welcome
 from webui.api.hosts import is_allowed_host, is_loopback, is_same_origin, own_names
+from webui.api.session_cookie import read_session
 from webui.config import Settings
 from webui.errors import ForbiddenOrigin, GlasshouseError, SignInRequired
 
-SESSION_COOKIE = "glasshouse_session"
 _OPEN_PATHS = frozenset({"/signin", "/health", "/favicon.ico", "/manifest.webmanifest"})
 _POLICY_VIOLATION = 1008
 _MISDIRECTED = 421
@@ -37,6 +38,8 @@ class Keys(Protocol):
     async def verify_key(self, key: str, address: str) -> None: ...
 
     async def is_session(self, token: str) -> bool: ...
+
+    async def admit_first(self, address: str, label: str) -> str | None: ...
 
 
 class Gate:
@@ -58,7 +61,10 @@ class Gate:
             self._check_host(headers)
             scope.setdefault("state", {})["owner"] = await self._identify(scope, headers)
         except GlasshouseError as error:
-            await self._refuse(error, scope, headers, receive, send)
+            if isinstance(error, SignInRequired) and (token := await self._admit_first(scope, headers)):
+                await welcome(scope, token)(scope, receive, send)
+            else:
+                await self._refuse(error, scope, headers, receive, send)
             return
         if scope["type"] == "websocket" and scope["state"]["owner"].startswith("session "):
             receive = self._until_signed_out(read_session(headers) or "", receive, send)
@@ -105,8 +111,14 @@ class Gate:
 
     def _is_this_machine(self, address: str, headers: Headers) -> bool:
         """A proxy on this machine also comes from loopback, but speaks for somebody else and says so."""
-        is_forwarded = any(name == "forwarded" or name.startswith(("x-forwarded", "x-real-ip")) for name in headers)
-        return is_loopback(address) and not is_forwarded and is_allowed_host(headers["host"], self._own_names)
+        return is_loopback(address) and not _is_forwarded(headers) and is_allowed_host(headers["host"], self._own_names)
+
+    async def _admit_first(self, scope: Scope, headers: Headers) -> str | None:
+        """A session for the very first browser. Never through a proxy: the whole world may be behind it."""
+        if _is_forwarded(headers) or not may_be_first_visitor(scope, headers):
+            return None
+        address = scope["client"][0] if scope.get("client") else ""
+        return await self._keys().admit_first(address, headers.get("user-agent", ""))
 
     async def _refuse(
         self, error: GlasshouseError, scope: Scope, headers: Headers, receive: Receive, send: Send
@@ -130,9 +142,8 @@ class ForeignHost(ForbiddenOrigin):
     """The Host header is not one of ours."""
 
 
-def read_session(headers: Headers) -> str | None:
-    """The session's token. Cookies of other programs on this machine come along and may be any nonsense."""
-    return cookie_parser(headers.get("cookie", "")).get(SESSION_COOKIE)
+def _is_forwarded(headers: Headers) -> bool:
+    return any(name == "forwarded" or name.startswith(("x-forwarded", "x-real-ip")) for name in headers)
 
 
 def _read_key(headers: Headers) -> str | None:

@@ -7,12 +7,11 @@ from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import BaseModel, Field, model_validator
 
 from webui.api.dependencies import App
-from webui.api.gate import SESSION_COOKIE, read_session
 from webui.api.hosts import is_local_path
+from webui.api.session_cookie import SESSION_COOKIE, read_session, set_session
 from webui.assets import STATIC_DIR
 
 PATH = "/api/session"
-SESSION_SECONDS = 400 * 24 * 3600  # as long as browsers keep a cookie; changing the passphrase ends it earlier
 
 router = APIRouter(tags=["Sign-in"])
 
@@ -53,15 +52,7 @@ async def sign_in(body: SignIn, request: Request, response: Response, applicatio
         token = await application.access.redeem_pairing(body.pairing, address, label)
     else:
         token = await application.access.sign_in(body.passphrase or "", address, label)
-    response.set_cookie(
-        SESSION_COOKIE,
-        token,
-        max_age=SESSION_SECONDS,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-    )
-    response.headers["Cache-Control"] = "no-store"
+    set_session(response, token, scheme=request.url.scheme)
     return SignedIn(next=body.next if is_local_path(body.next) else "/")
 
 

@@ -51,9 +51,9 @@ def serve(settings: Settings) -> None:
     from webui.core.network import share_urls  # noqa: PLC0415
     from webui.server import serve as run  # noqa: PLC0415
 
-    def on_ready(passphrase: str | None) -> None:
+    def on_ready(passphrase: str | None, awaits_first_visitor: bool) -> None:
         urls = share_urls(settings.port, settings.listen_host) if settings.is_shared else []
-        print_banner(settings, urls, passphrase)
+        print_banner(settings, urls, passphrase, awaits_first_visitor=awaits_first_visitor)
         if settings.open:
             threading.Thread(target=webbrowser.open, args=[local_url(settings)], daemon=True).start()
 

@@ -13,7 +13,9 @@ from webui import __version__
 from webui.config import Settings
 
 
-def print_banner(settings: Settings, share_urls: Sequence[str], passphrase: str | None) -> None:
+def print_banner(
+    settings: Settings, share_urls: Sequence[str], passphrase: str | None, *, awaits_first_visitor: bool = False
+) -> None:
     """`passphrase` is one that was just made: it is shown this once, and the QR code carries it."""
     console = Console(highlight=False, soft_wrap=True)
     console.print()
@@ -24,6 +26,9 @@ def print_banner(settings: Settings, share_urls: Sequence[str], passphrase: str 
         _line(console, "In your network", url, "bold")
     if settings.is_shared:
         _print_access(console, settings, passphrase)
+    if awaits_first_visitor:
+        told = "The first browser that opens the page is let in; others need the passphrase"
+        _line(console, "First visitor", told, "bold yellow")
     _line(console, "Models", str(settings.models_dir))
     _line(console, "Chats and settings", str(settings.data_dir))
     _line(console, "Stop", "Ctrl+C" if sys.stdin and sys.stdin.isatty() else "send SIGTERM")

@@ -1,7 +1,8 @@
 """Who may come in from another machine: the passphrase, signed-in browsers, bearer keys and pairing links.
 
-It knows secrets and how to check them without helping those who guess; it does not know HTTP, cookies, nor who is let
-in without asking (that is the gate's). Stored are hashes only: argon2 of the passphrase, SHA-256 of random tokens.
+It knows secrets and how to check them without helping those who guess, and whether the first visitor is still awaited;
+it does not know HTTP, cookies, nor who is let in without asking (that is the gate's). Stored are hashes only: argon2 of
+the passphrase, SHA-256 of random tokens.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import math
 import re
 import secrets
 import time
 import unicodedata
+from collections.abc import Callable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -27,6 +30,7 @@ _log = logging.getLogger(__name__)
 MIN_PASSPHRASE_LENGTH = 8
 PAIRING_SECONDS = 600.0
 MAX_PAIRINGS = 100
+FIRST_VISIT_SECONDS = 900.0  #: after the server's start
 SESSION_SECONDS = 180 * 86_400.0  #: a browser that was not seen for so long signs in again
 _TOUCH_SECONDS = 86_400.0
 
@@ -56,11 +60,16 @@ class Access:
         sessions: SessionStore,
         *,
         passphrase: str | None,
+        first_visitor: bool = False,
+        clock: Callable[[], float] = time.monotonic,
         limiter: AttemptLimiter | None = None,
         hasher: PasswordHasher | None = None,
     ) -> None:
         self._sessions = sessions
         self._fixed = passphrase  # from the settings; the page cannot change it then
+        self._lets_first_in = first_visitor and passphrase is None
+        self._clock = clock
+        self._awaits_first_until = -math.inf
         self._limiter = limiter or AttemptLimiter()
         self._hasher = hasher or PasswordHasher()
         self._hashing = asyncio.Semaphore(2)  # each check takes 64 MiB
@@ -76,6 +85,8 @@ class Access:
         await self._sessions.remove_unseen(since=since)
         self._tokens = dict.fromkeys(await self._sessions.hashes(), 0.0)
         self._hash = await self._sessions.passphrase_hash()
+        if self._lets_first_in and await self._sessions.is_new():
+            self._awaits_first_until = self._clock() + FIRST_VISIT_SECONDS
 
     # --- the passphrase --------------------------------------------------------------------------------------------
 
@@ -88,7 +99,11 @@ class Access:
             if self._hash is None or not await self._verify(normalise(self._fixed), self._hash):
                 await self._replace(self._fixed, keep_token=None)
             return None
-        return None if self._hash is not None else await self.renew_passphrase()
+        if self._hash is not None:
+            return None
+        passphrase = make_passphrase()
+        await self._replace(passphrase, keep_token=None, is_chosen=False)
+        return passphrase
 
     async def change_passphrase(self, new: str, *, keep_token: str | None = None) -> None:
         """Every other browser and program has to use the new one from now on; `keep_token`'s session stays."""
@@ -115,11 +130,13 @@ class Access:
                 "The passphrase is set by GLASSHOUSE_PASSPHRASE or --passphrase. Change it there and start again."
             )
 
-    async def _replace(self, passphrase: str, *, keep_token: str | None) -> None:
+    async def _replace(self, passphrase: str, *, keep_token: str | None, is_chosen: bool = True) -> None:
         async with self._hashing:
             new_hash = await asyncio.to_thread(self._hasher.hash, normalise(passphrase))
         keep = None if keep_token is None else _sha256(keep_token)
-        await self._sessions.replace_passphrase(new_hash, keep_token_hash=keep)
+        await self._sessions.replace_passphrase(new_hash, keep_token_hash=keep, is_chosen=is_chosen)
+        if is_chosen:
+            self._awaits_first_until = -math.inf
         self._hash = new_hash
         self._known_digest = None
         self._tokens = {token_hash: seen for token_hash, seen in self._tokens.items() if token_hash == keep}
@@ -196,6 +213,30 @@ class Access:
         token_hash = _sha256(token)
         await self._sessions.add(token_hash, label=label[:200], address=address)
         self._tokens[token_hash] = time.monotonic()
+        self._awaits_first_until = -math.inf
+        return token
+
+    @property
+    def awaits_first_visitor(self) -> bool:
+        """Whether the next browser is let in: the settings say so, the data are new, the server started just now."""
+        return self._clock() < self._awaits_first_until
+
+    async def admit_first(self, address: str, label: str) -> str | None:
+        """A session token for the first browser in the life of these data; None for everybody else."""
+        if not self.awaits_first_visitor:
+            return None
+        token = secrets.token_urlsafe(32)
+        token_hash = _sha256(token)
+        try:
+            is_first = await self._sessions.add_first(token_hash, label=label[:200], address=address)
+        except StoreError:  # on a full disk, say: the passphrase is asked for then
+            _log.exception("The first visitor could not be noted")
+            return None
+        self._awaits_first_until = -math.inf
+        if not is_first:
+            return None
+        self._tokens[token_hash] = time.monotonic()
+        _log.info("The first browser was let in without the passphrase, from %s; others are asked for it", address)
         return token
 
     # --- checking --------------------------------------------------------------------------------------------------

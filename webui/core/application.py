@@ -112,5 +112,9 @@ class Application:
         )
         self.chats = Chats(conversations, self.models, self.preferences)
         closing.push_async_callback(self.chats.close)
-        self.access = Access(SessionStore(database), passphrase=settings.passphrase)
+        self.access = Access(
+            SessionStore(database),
+            passphrase=settings.passphrase,
+            first_visitor=settings.first_visitor and settings.sign_in,
+        )
         await self.access.load()

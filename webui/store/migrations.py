@@ -84,4 +84,16 @@ async def add_context_notes(connection: aiosqlite.Connection) -> None:
     await connection.execute("ALTER TABLE messages ADD COLUMN read_ahead INTEGER NOT NULL DEFAULT 0")
 
 
-MIGRATIONS: tuple[Migration, ...] = (create_conversations, create_preferences, create_sessions, add_context_notes)
+async def create_first_visit(connection: aiosqlite.Connection) -> None:
+    """One row from the first sign-in or chosen passphrase on, for ever. Data that have a passphrase are not new."""
+    await connection.execute("CREATE TABLE first_visit (id INTEGER PRIMARY KEY CHECK (id = 1)) STRICT")
+    await connection.execute("INSERT INTO first_visit SELECT 1 WHERE EXISTS (SELECT 1 FROM passphrase)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    create_conversations,
+    create_preferences,
+    create_sessions,
+    add_context_notes,
+    create_first_visit,
+)

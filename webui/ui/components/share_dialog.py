@@ -38,6 +38,7 @@ class ShareDialog(Element, component=COMPONENTS / "share_dialog.js"):
             "isShared": self._settings.is_shared,
             "asksSignIn": self._settings.sign_in,
             "isFixed": self._access.is_fixed,
+            "isInLog": self._settings.first_visitor,  # a server of a container: its first log told the passphrase
             "addresses": [],
             "command": "scripts/serve --lan" if STATIC_DIR.name == "static" else "glasshouse serve --lan",
         }
