@@ -69,12 +69,12 @@ class Report:
         self.load = load
 
     def growth(self) -> int:
-        """Bytes by which the engine has grown since it was warm: the least of the last fifth over that of the second.
+        """Bytes by which the engine has grown since it was warm: the least of the last fifth over that of the middle.
 
         The least, because states come and go, on their way to a slot or to disk; what leaks stays.
         """
         fifth = max(1, len(self.rss) // 5)
-        return min(self.rss[-fifth:]) - min(self.rss[fifth : 2 * fifth])
+        return min(self.rss[-fifth:]) - min(self.rss[2 * fifth : 3 * fifth])
 
 
 class House:
