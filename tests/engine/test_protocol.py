@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 
 import pytest
 
 from webui.engine import protocol
-from webui.engine.protocol import Failed, Generate, Happened, Load, encode_frame, read_command, read_report
+from webui.engine.protocol import Failed, Generate, Happened, Load, ReportReader, encode_frame, read_command
 from webui.errors import ContextTooLong, MessageTooLarge
 from webui.types import EngineOptions, GenerationRequest, Message, TextDelta
 
@@ -38,14 +37,12 @@ def test_a_command_cut_off_by_the_parents_death_is_the_end() -> None:
     assert read_command(io.BytesIO(frame[:-1])) is None
 
 
-async def test_reports_arrive_whole_and_the_end_is_none() -> None:
-    stream = asyncio.StreamReader()
-    happened = Happened(request_id=1, event=TextDelta(text="Hi"))
-    for byte in encode_frame(happened) + b"\x00\x00":
-        stream.feed_data(bytes([byte]))
-    stream.feed_eof()
-    assert await read_report(stream) == happened
-    assert await read_report(stream) is None
+def test_reports_arrive_whole_however_the_pipe_cuts_them() -> None:
+    first, second = (Happened(request_id=number, event=TextDelta(text="Hi")) for number in (1, 2))
+    data = encode_frame(first) + encode_frame(second) + b"\x00\x00"
+    bytewise = ReportReader()
+    assert [report for byte in data for report in bytewise.feed(bytes([byte]))] == [first, second]
+    assert ReportReader().feed(data) == [first, second], "a step's reports in one piece"
 
 
 def test_an_error_is_the_same_error_on_the_other_side() -> None:

@@ -305,3 +305,32 @@ def test_two_people_of_whom_each_has_one_place_do_not_take_it_from_each_other() 
     while ann not in house.ended and bob not in house.ended:
         house.step()
     assert house.scheduler.num_preempted == 0
+
+
+# --- neighbours ------------------------------------------------------------------------------------------------------
+
+
+def test_those_who_write_on_come_together_when_others_have_left() -> None:
+    house = House(slots=5, kv=5 * 400, context=400, layout="separate", parked_bytes=10**6)
+    long = [house.ask([number] * 20, owner=str(number), answer=60 if number % 2 else 5) for number in range(5)]
+    apart = {1, 3}
+    while len(house.ended) < 3:
+        house.step()
+    assert {sequence.slot for sequence in long if sequence.slot is not None} == apart
+    for _ in range(10):
+        house.step()
+    slots = sorted(sequence.slot for sequence in long if sequence.slot is not None)
+    assert slots[1] - slots[0] == 1
+    house.run()
+    assert all(sequence.tokens == alone([number] * 20, 60 if number % 2 else 5) for number, sequence in enumerate(long))
+
+
+def test_a_step_is_computed_in_the_order_of_slots() -> None:
+    house = House(slots=4, kv=4 * 400, context=400, layout="separate", parked_bytes=10**6)
+    for number in range(4):
+        house.ask([number] * 20, owner=str(number), answer=5 + 3 * number)
+    for number in range(4, 8):
+        house.ask([number] * 20, owner=str(number), answer=30)
+    while house.scheduler.has_work:
+        slots = [chunk.slot for chunk in house.step()]
+        assert slots == sorted(slots)

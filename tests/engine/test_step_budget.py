@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webui.engine.step_budget import LEAST_TOKENS, SECONDS_ALONE, SECONDS_BESIDE_STREAMS, StepBudget
+from webui.engine.step_budget import LEAST_TOKENS, SECONDS_IN_CROWD, SECONDS_OF_ONE, StepBudget
 
 
 def learned(tokens_per_second: float, *, most: int = 512) -> StepBudget:
@@ -12,25 +12,25 @@ def learned(tokens_per_second: float, *, most: int = 512) -> StepBudget:
     return budget
 
 
-def test_a_step_beside_a_stream_takes_a_quarter_of_a_second() -> None:
-    assert learned(400).tokens(has_streams=True) == int(400 * SECONDS_BESIDE_STREAMS)
+def test_a_step_takes_so_long_that_streams_hardly_stand_still() -> None:
+    assert learned(400).tokens(is_crowded=False) == int(400 * SECONDS_OF_ONE)
 
 
-def test_with_nobody_listening_a_step_may_take_longer_but_still_ends_in_good_time() -> None:
-    assert learned(400).tokens(has_streams=False) == int(400 * SECONDS_ALONE)
+def test_in_a_crowd_nobody_waits_long_for_the_end_of_a_step() -> None:
+    assert learned(400).tokens(is_crowded=True) == int(400 * SECONDS_IN_CROWD)
 
 
 def test_a_fast_machine_fills_the_batch_and_a_slow_one_still_reads_in_chunks() -> None:
-    assert learned(10_000).tokens(has_streams=True) == 512
-    assert learned(5).tokens(has_streams=True) == LEAST_TOKENS
+    assert learned(10_000).tokens(is_crowded=True) == 512
+    assert learned(5).tokens(is_crowded=True) == LEAST_TOKENS
 
 
 def test_before_anything_was_measured_it_starts_small() -> None:
-    assert StepBudget(512).tokens(has_streams=False) == 128
-    assert StepBudget(64).tokens(has_streams=False) == 64
+    assert StepBudget(512).tokens(is_crowded=False) == 128
+    assert StepBudget(64).tokens(is_crowded=False) == 64
 
 
 def test_steps_that_only_write_say_nothing_about_reading() -> None:
     budget = learned(400)
     budget.observe(8, 10.0)
-    assert budget.tokens(has_streams=True) == 100
+    assert budget.tokens(is_crowded=True) == int(400 * SECONDS_IN_CROWD)

@@ -37,11 +37,11 @@ from webui.engine.protocol import (
     LoadReport,
     Prefill,
     Report,
+    ReportReader,
     Rerank,
     Reranked,
     Shutdown,
     encode_frame,
-    read_report,
 )
 from webui.errors import EngineDied, EngineStopped, GlasshouseError, InvalidRequest
 from webui.types import (
@@ -61,6 +61,7 @@ from webui.types import (
 logger = logging.getLogger(__name__)
 
 ENGINE_COMMAND = (sys.executable, "-m", "webui.engine")
+_READ_BYTES = 65536
 _STOP_SECONDS = 2.0  #: for each of: Shutdown, terminate, kill
 
 
@@ -268,8 +269,10 @@ class EngineClient:
         assert process.stdout and process.stderr  # noqa: S101 - both are pipes
         draining = asyncio.create_task(self._stderr.drain(process.stderr), name=f"engine {process.pid} stderr")
         try:
-            while (report := await read_report(process.stdout)) is not None:
-                self._take(report)
+            reader = ReportReader()
+            while data := await process.stdout.read(_READ_BYTES):
+                for report in reader.feed(data):
+                    self._take(report)
         except Exception:
             logger.exception("The engine's reports cannot be read; it is stopped")
         if process.returncode is None:

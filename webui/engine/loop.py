@@ -225,7 +225,7 @@ class EngineLoop:
     def _step(self) -> None:
         self._draft()
         try:
-            chunks = self._scheduler.schedule(self._budget.tokens(has_streams=self._scheduler.has_streams))
+            chunks = self._scheduler.schedule(self._budget.tokens(is_crowded=self._scheduler.is_crowded))
             self._announce(chunks)
             started_at = self._clock()
             self._compute(chunks)

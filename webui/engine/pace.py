@@ -19,6 +19,7 @@ _WRITING_STEPS = 6  #: what is compared is the mean of at least so many steps
 _READING_STEPS = 2
 _SLOW = 1.5  #: so many times the usual duration is slow
 _FASTER = 0.9  #: the other choice must take less than this share of the time to be kept
+_CLEARLY = 0.67  #: of the time with all the threads: only then somebody else holds a core, and reading suffers as well
 _FIRST_PATIENCE = (0.0, 1.0)  #: seconds of computing until a new choice (all, one less) may be doubted
 _MOST_PATIENCE = 16.0  #: it doubles with every trial that the choice wins
 _DRIFT = 1.002  #: what is usual follows a growing context, this much a window
@@ -79,7 +80,7 @@ class _Choice:
         self._usual: dict[int, float] = {}  # seconds for the work with all the threads, by its size
         self._since_trial = 0.0
         self._patience = 0.0
-        self._has_decided = False
+        self._gain = 1.0  # what one less took, as a share, in the last trial that it won
 
     @property
     def threads(self) -> int:
@@ -92,9 +93,9 @@ class _Choice:
 
     @property
     def has_stepped_back(self) -> bool:
-        """Whether one less has won the last trial (the first choice was nobody's decision)."""
+        """Whether one less has clearly won the last trial (the first choice was nobody's decision)."""
         is_one_less = self._current == (1 if self._rival is None else 0)  # what is on trial is not chosen yet
-        return self._has_decided and is_one_less
+        return is_one_less and self._gain < _CLEARLY
 
     def observe(self, size: int, seconds: float, amount: int = 1) -> None:
         """A step took this long for an `amount` of work. Steps of one `size` are comparable."""
@@ -143,6 +144,8 @@ class _Choice:
         window = self._window_steps * rival * self._amount / self._steps  # seconds, had the other choice done it
         if not is_whole and not (is_lost and self._seconds >= max(WINDOW_SECONDS, window)):
             return
+        one_less, everything = (duration, rival) if self._current == 1 else (rival, duration)
+        self._gain = one_less / everything
         if is_lost:
             self._switch()
             self._patience = min(_MOST_PATIENCE, max(1.0, self._patience * 2))
@@ -151,7 +154,6 @@ class _Choice:
             if self._current == 0:
                 self._usual[self._size] = duration
         self._rival = None
-        self._has_decided = True
         self._since_trial = 0.0
         self._clear_window()
 

@@ -237,6 +237,20 @@ class PrefixCache:
         sequence.forget(keep, discard)
         return True
 
+    def move(self, source: Slot, target: Slot) -> bool:
+        """Move the sequence of `source` to the idle `target`. False: the memory cannot, and it stays."""
+        self.evict(target)
+        sequence = source.sequence
+        if sequence is None or not self._memory.copy(source.id, target.id, len(source.tokens)):
+            return False
+        self._cells.extend(target.id, len(source.tokens))
+        target.tokens, target.num_pure = source.tokens[:], source.num_pure
+        self._slots.release(sequence)
+        self._clear(source)
+        source.num_pure = None
+        self._slots.acquire(target, sequence)
+        return True
+
     def checkpoint(self, sequence: Sequence) -> None:
         """Park what a sequence's slot holds now, for a memory that could not go back to it."""
         if sequence.slot is not None:

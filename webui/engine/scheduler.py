@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 PREFILL_QUANTUM = 64  #: tokens that one flow gets before the next one is asked
 MAX_WAITING = 64
+STEPS_SCATTERED = 8  #: before a state is moved: somebody who is about to come may fill the gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class Scheduler:
         self._leaders: dict[Sequence, Match] = {}  # of those that wait for somebody else's reading
         self._num_arrived = 0
         self._last_variant: Variant = ()
+        self._num_scattered = 0  # steps in a row
+        self._can_move = True  # False: the memory refused
         self.queue_version = 0  #: changes whenever somebody joins or leaves the queue
         self.num_preempted = 0
         self._batch_tokens = batch_tokens
@@ -88,9 +91,10 @@ class Scheduler:
         return any(not sequence.is_paused for sequence in (*self._waiting, *self._slots.sequences))
 
     @property
-    def has_streams(self) -> bool:
-        """Whether somebody's answer is being written."""
-        return any(sequence.is_running and not sequence.is_paused for sequence in self._slots.sequences)
+    def is_crowded(self) -> bool:
+        """Whether several sequences are read or wait."""
+        num_reading = sum(not each.is_running and not each.is_idle_work for each in self._slots.sequences)
+        return num_reading + self.num_waiting > 1
 
     @property
     def is_full(self) -> bool:
@@ -165,20 +169,21 @@ class Scheduler:
     # --- a step ----------------------------------------------------------------------------------------------------
 
     def schedule(self, max_tokens: int | None = None) -> list[Chunk]:
-        """The chunks of the next step, writers first; empty only when nothing is left to do.
+        """The chunks of the next step, by slot; empty only when nothing is left to do.
 
         Readers get no more than brings the step to `max_tokens`; it never has more than the batch or the KV memory has
         room for. Raises ContextTooLong when a sequence is alone and there is no room for it; the caller must `remove`
         it.
         """
         self._admit()
+        self._gather()
         budget = min(self._batch_tokens, max_tokens or self._batch_tokens)
         while movable := [sequence for sequence in self._slots.sequences if self._may_move(sequence)]:
             self._choose_variant(movable)
             chunks = self._plan_writers()
             chunks += self._plan_readers(budget - len(chunks), sum(chunk.count for chunk in chunks))
-            if chunks:
-                return chunks
+            if chunks:  # in the order of slots: llama.cpp computes neighbouring streams together, others one by one
+                return sorted(chunks, key=lambda chunk: chunk.slot)
             self._interrupt_youngest()
         return []
 
@@ -201,6 +206,21 @@ class Scheduler:
         self._cells.num_cells = self._cells.num_used + planned // 2
         self.max_tokens = min(self.max_tokens, self._cells.num_cells)
         logger.warning("The KV memory holds less than it should; from now on %d tokens", self._cells.num_cells)
+
+    def _gather(self) -> None:
+        """Bring those who compute into neighbouring slots: llama.cpp computes separate streams in one pass over the
+        weights only when their numbers follow each other. One move at a time, and only when the gap has lasted."""
+        if self._memory.shares_cells or not self._can_move:
+            return
+        slots = sorted(each.slot for each in self._slots.sequences if each.slot is not None and self._may_move(each))
+        is_scattered = bool(slots) and slots[-1] - slots[0] >= len(slots)
+        self._num_scattered = self._num_scattered + 1 if is_scattered else 0
+        if self._num_scattered <= STEPS_SCATTERED:
+            return
+        gaps = [slot for slot in self._slots if slots[0] < slot.id < slots[-1] and slot.is_idle]
+        outer = min((self._slots[slots[0]], self._slots[slots[-1]]), key=lambda slot: len(slot.tokens))
+        if gaps:
+            self._can_move = self.cache.move(outer, min(gaps, key=lambda slot: (bool(slot.tokens), slot.last_used)))
 
     def _interrupt_youngest(self) -> None:
         """Nobody can move: the youngest goes back to waiting. One who is alone with a full memory can never move."""

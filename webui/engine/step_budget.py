@@ -7,8 +7,8 @@ know the clock; it is told durations.
 
 from __future__ import annotations
 
-SECONDS_BESIDE_STREAMS = 0.25  #: a reading step while somebody's answer streams
-SECONDS_ALONE = 0.5  #: while nobody's does: a Stop, or somebody else's question, is still heard in good time
+SECONDS_OF_ONE = 0.35  #: a step that reads one prompt: streams stand still for so long, and a Stop is not heard
+SECONDS_IN_CROWD = 0.15  #: while others wait or read, too: who comes now must not wait long for the end of a step
 LEAST_TOKENS = 32  #: shorter chunks waste the arithmetic that reading in chunks saves
 _FIRST_TOKENS = 128  #: before anything was measured
 _WEIGHT = 0.3  #: of the newest step in the estimate
@@ -21,11 +21,11 @@ class StepBudget:
         self._most_tokens = most_tokens
         self._seconds_per_token: float | None = None
 
-    def tokens(self, *, has_streams: bool) -> int:
-        """How many tokens the next step may take."""
+    def tokens(self, *, is_crowded: bool) -> int:
+        """How many tokens the next step may take; `is_crowded`: several read or wait."""
         if self._seconds_per_token is None:
             return min(_FIRST_TOKENS, self._most_tokens)
-        seconds = SECONDS_BESIDE_STREAMS if has_streams else SECONDS_ALONE
+        seconds = SECONDS_IN_CROWD if is_crowded else SECONDS_OF_ONE
         return max(min(LEAST_TOKENS, self._most_tokens), min(self._most_tokens, int(seconds / self._seconds_per_token)))
 
     def observe(self, num_tokens: int, seconds: float) -> None:
