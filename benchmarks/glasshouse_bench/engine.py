@@ -39,6 +39,9 @@ class EngineAnswer:
     usage: Usage
 
 
+_PARKED_BYTES = 512 << 20  #: about what the product plans for itself
+
+
 @asynccontextmanager
 async def open_engine(
     setup: Setup,
@@ -53,7 +56,7 @@ async def open_engine(
     file = ModelFile(id=setup.model.key, name=setup.model.title, path=path, size_bytes=0, source="local")
     plain = EngineOptions(
         context_tokens=setup.context, kv_tokens=setup.total_context, num_slots=setup.slots, kv_layout="separate",
-        threads=setup.threads, speculate=False,
+        threads=setup.threads, speculate=False, parked_bytes=_PARKED_BYTES,
     )  # fmt: skip
     engine = EngineClient(command=command, on_engine_load=on_engine_load)
     await engine.start(file, msgspec.structs.replace(plain, **options))

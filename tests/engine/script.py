@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tests.engine.fake_runner import FakeRunner, next_letter
-from webui.engine.loop import run_loop
+from webui.engine.boot import run_loop
 from webui.engine.protocol import Command, Failed, Generate, Happened, Load, Report, Shutdown
 from webui.types import (
     EngineOptions,

@@ -17,8 +17,9 @@ from webui.engine.context_size import max_outputs
 from webui.engine.parking import Parking
 from webui.engine.runner import KvFull
 from webui.engine.saved_states import SavedStates
-from webui.engine.scheduler import MAX_WAITING, Chunk, Scheduler
+from webui.engine.scheduler import Chunk, Scheduler
 from webui.engine.sequence import Sequence, Variant
+from webui.engine.waiting import MAX_WAITING
 from webui.errors import ContextTooLong
 from webui.types import LoraAdapter, Priority
 
@@ -311,7 +312,7 @@ class Simulation:
     def _check(self, chunks: Iterable[Chunk]) -> None:
         scheduler = self.scheduler
         self._check_account()
-        waiting = scheduler._waiting
+        waiting = scheduler._line.sequences
         admitted = [slot.sequence for slot in scheduler._slots if slot.sequence is not None]
         assert Counter([*waiting, *admitted]) == Counter(request.sequence for request in self._open.values())
         assert all(sequence.slot is None for sequence in waiting)

@@ -28,10 +28,10 @@ from tests.engine.tiny_embedding_models import (
     write_decoder,
 )
 from webui.engine import embedding_runner
+from webui.engine.boot import run_loop
 from webui.engine.embedding_jobs import MAX_JOBS
 from webui.engine.embedding_loop import EmbeddingLoop
 from webui.engine.embedding_runner import PIECE_TOKENS, LlamaEmbeddingRunner
-from webui.engine.loop import run_loop
 from webui.engine.model_runner import load_any_model, load_model
 from webui.engine.protocol import (
     Cancel,

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from tests.engine.fake_runner import FakeRunner
 from tests.engine.script import OPTIONS, Script, answer_alone, ask, play
-from webui.engine.loop import run_loop
+from webui.engine.boot import run_loop
 from webui.engine.protocol import Cancel, Forget, Generate, Happened, Load, Pause, Prefill, Report, Resume
 from webui.engine.scheduler import Chunk
 from webui.errors import ContextTooLong, InvalidRequest

@@ -51,6 +51,16 @@ def test_it_steps_back_when_somebody_comes_and_returns_when_they_leave() -> None
     assert pace.threads == 2
 
 
+def test_after_a_rest_the_neighbours_are_judged_anew() -> None:
+    pace = Pace(2)
+    run(pace, busy, seconds=60)
+    assert (pace.threads, pace.threads_for(100)) == (1, 1)
+    pace.rest()
+    assert pace.threads_for(100) == 2, "reading takes all the threads until writing says otherwise again"
+    run(pace, quiet, seconds=2)
+    assert pace.threads == 2
+
+
 def test_a_single_hiccup_changes_nothing_for_long() -> None:
     pace = Pace(4)
     run(pace, quiet, seconds=2)

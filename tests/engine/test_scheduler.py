@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engine.house import House, alone, counts_of
-from webui.engine.scheduler import MAX_WAITING, PREFILL_QUANTUM
+from webui.engine.scheduler import PREFILL_QUANTUM
 from webui.engine.sequence import Sequence
+from webui.engine.waiting import MAX_WAITING
 from webui.errors import ContextTooLong
 from webui.types import EngineOptions, Priority
 

@@ -13,7 +13,11 @@ def learned(tokens_per_second: float, *, most: int = 512) -> StepBudget:
 
 
 def test_a_step_takes_so_long_that_streams_hardly_stand_still() -> None:
-    assert learned(400).tokens(is_crowded=False) == int(400 * SECONDS_OF_ONE)
+    assert learned(366).tokens(is_crowded=False) == 128 == int(366 * SECONDS_OF_ONE)
+
+
+def test_long_chunks_are_of_a_size_that_is_read_fast() -> None:
+    assert {learned(speed).tokens(is_crowded=False) % 64 for speed in range(300, 1400, 50)} == {0}
 
 
 def test_in_a_crowd_nobody_waits_long_for_the_end_of_a_step() -> None:

@@ -1,4 +1,4 @@
-"""The loop: commands in, one step of the model, events out; until the pipe closes.
+"""The loop: commands in, one step of the model, events out; until Shutdown.
 
 Everything here happens in one thread. Between two steps it takes every command that has come, so a cancelled request
 is gone before the next step. Every accepted request ends in exactly one Finished or one Failed. It does not know
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,6 @@ import msgspec
 from webui.engine.answer import Answer, ReadAhead
 from webui.engine.channel import Channel
 from webui.engine.drafting import Drafting
-from webui.engine.embedding_loop import EmbeddingLoop, EmbeddingRunner
 from webui.engine.intake import Intake
 from webui.engine.load_meter import LoadMeter
 from webui.engine.pace import Pace
@@ -32,10 +30,7 @@ from webui.engine.protocol import (
     Forget,
     Generate,
     Happened,
-    Load,
     Loaded,
-    LoadFailed,
-    LoadProgress,
     LoadReport,
     Pause,
     Prefill,
@@ -54,43 +49,9 @@ from webui.types import ContextTrimmed, FinishReason, GenerationEvent, Priority,
 
 logger = logging.getLogger(__name__)
 
-_PROGRESS_STEP = 0.01
 _NUM_RECENT = 8  #: finished requests from which the waiting time is estimated
+_REST_SECONDS = 1.0  #: without a step: by then other programs may have come or gone
 _FLUSH_SECONDS = 1.0  #: at the end, for states on their way to disk
-
-LoadModel = Callable[[Load, Callable[[float], None]], Runner | EmbeddingRunner]
-
-
-def run_loop(channel: Channel, load_model: LoadModel, clock: Callable[[], float] = time.monotonic) -> bool:
-    """Load the model that the first command names, then serve until Shutdown. False when there was nothing to serve."""
-    command = channel.receive(None)
-    if not isinstance(command, Load):
-        return isinstance(command, Shutdown)
-    try:
-        runner = load_model(command, _ProgressReports(channel))
-    except GlasshouseError as error:
-        channel.send(LoadFailed(code=error.code, details=error.details))
-        channel.flush()
-        return False
-    if isinstance(runner, EmbeddingRunner):
-        EmbeddingLoop(channel, runner, clock).run()
-    else:
-        EngineLoop(channel, runner, clock).run()
-    return True
-
-
-class _ProgressReports:
-    """Passes loading progress on in steps of one percent; 0 and 1 always arrive."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._last = -1.0
-
-    def __call__(self, fraction: float) -> None:
-        if fraction - self._last >= _PROGRESS_STEP or (fraction >= 1 and self._last < 1):
-            self._last = fraction
-            self._channel.send(LoadProgress(fraction=min(1.0, max(0.0, fraction))))
-            self._channel.flush()
 
 
 class EngineLoop:
@@ -119,6 +80,7 @@ class EngineLoop:
         self._can_draft = options.speculate and runner.can_trim
         self._finished_at: deque[float] = deque(maxlen=_NUM_RECENT)
         self._announced_version = 0
+        self._computed_at = clock()
 
     def run(self) -> None:
         """Serve until Shutdown."""
@@ -228,11 +190,13 @@ class EngineLoop:
             chunks = self._scheduler.schedule(self._budget.tokens(is_crowded=self._scheduler.is_crowded))
             self._announce(chunks)
             started_at = self._clock()
+            if started_at - self._computed_at > _REST_SECONDS:
+                self._pace.rest()
             self._compute(chunks)
         except ContextTooLong as error:
             self._give_up(error)
             return
-        computed_at = self._clock()
+        computed_at = self._computed_at = self._clock()
         self._scheduler.commit(chunks)
         row = num_sampled = 0
         for chunk in chunks:

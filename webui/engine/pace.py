@@ -53,6 +53,11 @@ class Pace:
         """A short step that cannot be compared with any other took this long; patience runs out all the same."""
         self._writing.pass_time(seconds)
 
+    def rest(self) -> None:
+        """Nothing was computed for a while: what was learned of the neighbours is old."""
+        self._reading = None
+        self._writing.forget_neighbours()
+
     def observe(self, num_tokens: int, seconds: float) -> None:
         """A step of `num_tokens` took this long with `threads_for(num_tokens)`."""
         if num_tokens <= MOST_TOKENS:
@@ -115,6 +120,11 @@ class _Choice:
 
     def pass_time(self, seconds: float) -> None:
         self._since_trial += seconds
+
+    def forget_neighbours(self) -> None:
+        """Let the choice be doubted as if it were new."""
+        self._patience = _FIRST_PATIENCE[self._current]
+        self._gain = 1.0
 
     def _begin_size(self, size: int) -> None:
         """People came or went: what was measured says nothing about steps of this size, and a trial ends undecided."""

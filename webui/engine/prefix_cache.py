@@ -26,6 +26,8 @@ from webui.engine.slots import Slot, SlotTable
 LEAST_WORTH = 32  #: tokens; fewer are computed sooner than they are saved and found
 _TAIL = 8  #: tokens that a template may put behind an answer and not repeat in the next prompt
 
+_SMALL_SHARE = 16  #: of what is kept: losing less is cheaper than a copy
+
 HitKind = Literal["slot", "parked", "disk"]
 
 
@@ -375,7 +377,8 @@ def _is_continuation(sequence: Sequence, source: Slot, length: int) -> bool:
         return False
     if sequence.conversation or source.conversation:
         return sequence.conversation == source.conversation and 2 * length >= len(source.tokens)
-    return sequence.owner == source.owner and length + _TAIL >= len(source.tokens)
+    lost = len(source.tokens) - length
+    return sequence.owner == source.owner and lost <= max(_TAIL, length // _SMALL_SHARE)
 
 
 def _cost(holder: Slot | Saved, sequence: Sequence) -> int:

@@ -18,7 +18,7 @@ import threading
 import time
 from typing import BinaryIO, NoReturn
 
-from webui.engine.loop import LoadModel, run_loop
+from webui.engine.boot import LoadModel, run_loop
 from webui.engine.protocol import Command, Loaded, Report, Shutdown, encode_frame, read_command
 
 logger = logging.getLogger(__name__)

@@ -3,8 +3,7 @@
 Sequences that are writing get one token each (and the guesses that ride along), so that no stream stalls behind
 somebody's long paste; what is left of the step's budget goes to those that are still reading, in quanta to whoever has
 been served least. When the KV memory is full, idle prefixes go first, then the youngest sequence goes back to waiting
-and is computed again later; the oldest always moves on, so everybody ends. Who waits for a prompt that somebody is
-reading right now lets them read it, and copies it. It sees integers: no llama_cpp, no clock, no pipe, no text.
+and is computed again later; the oldest always moves on, so everybody ends. It sees integers: no llama_cpp, no clock.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from webui.engine.prefix_cache import KvMemory, Match, PrefixCache
 from webui.engine.saved_states import SavedStates
 from webui.engine.sequence import Sequence, Variant
 from webui.engine.slots import Slot, SlotTable
+from webui.engine.waiting import WaitingLine, committed_tokens, flow_of
 from webui.errors import ContextTooLong
 
 logger = logging.getLogger(__name__)
 
 PREFILL_QUANTUM = 64  #: tokens that one flow gets before the next one is asked
-MAX_WAITING = 64
 STEPS_SCATTERED = 8  #: before a state is moved: somebody who is about to come may fill the gap
 
 
@@ -49,10 +48,6 @@ class Chunk:
         return max(0, self.num_outputs - 1)
 
 
-def flow_of(sequence: Sequence) -> Flow:
-    return (sequence.owner, sequence.priority)
-
-
 class Scheduler:
     """Owns every sequence from `add` to `remove`. The cycle: `schedule`, compute, `commit`, sample and append, `settle`
     where guesses were wrong."""
@@ -73,13 +68,11 @@ class Scheduler:
         self._saved = saved
         self.cache = PrefixCache(self._slots, self._cells, memory, saved)
         self._fair = FairShare()
-        self._waiting: list[Sequence] = []
-        self._leaders: dict[Sequence, Match] = {}  # of those that wait for somebody else's reading
+        self._line = WaitingLine(self._fair)
         self._num_arrived = 0
         self._last_variant: Variant = ()
         self._num_scattered = 0  # steps in a row
         self._can_move = True  # False: the memory refused
-        self.queue_version = 0  #: changes whenever somebody joins or leaves the queue
         self.num_preempted = 0
         self._batch_tokens = batch_tokens
         self.max_tokens = min(context_tokens, kv_tokens)  #: the longest that one sequence can get
@@ -88,7 +81,7 @@ class Scheduler:
 
     @property
     def has_work(self) -> bool:
-        return any(not sequence.is_paused for sequence in (*self._waiting, *self._slots.sequences))
+        return any(not sequence.is_paused for sequence in (*self._line.sequences, *self._slots.sequences))
 
     @property
     def is_crowded(self) -> bool:
@@ -99,11 +92,11 @@ class Scheduler:
     @property
     def is_full(self) -> bool:
         """Whether the queue takes nobody more."""
-        return self.num_waiting >= MAX_WAITING
+        return self._line.is_full
 
     @property
     def num_waiting(self) -> int:
-        return sum(not sequence.is_idle_work for sequence in self._waiting)
+        return self._line.num_waiting
 
     @property
     def num_running(self) -> int:
@@ -132,17 +125,14 @@ class Scheduler:
         """Whether the next step reads somebody's prompt."""
         return any(not each.is_running and self._may_move(each) for each in self._slots.sequences)
 
+    @property
+    def queue_version(self) -> int:
+        """Changes whenever somebody joins or leaves the queue."""
+        return self._line.version
+
     def waiting_order(self) -> list[Sequence]:
         """Those who wait, in the order in which they would be admitted if nobody else came."""
-        committed = self._committed()
-        remaining = [sequence for sequence in self._waiting if not sequence.is_idle_work]
-        order = []
-        while remaining:
-            following = min(remaining, key=lambda sequence: self._admission_key(sequence, committed))
-            remaining.remove(following)
-            committed[flow_of(following)] += following.num_tokens * WEIGHTS[following.priority]
-            order.append(following)
-        return order
+        return self._line.predict(self._slots.sequences)
 
     # --- the life of a sequence ------------------------------------------------------------------------------------
 
@@ -153,12 +143,12 @@ class Scheduler:
         self._num_arrived += 1
         sequence.arrival = self._num_arrived
         self._fair.join(flow_of(sequence))
-        self._join_queue(sequence)
+        self._line.join(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """End a sequence, finished or cancelled. Its tokens stay resident as a prefix until the room is needed."""
         if not self.cache.release(sequence):
-            self._leave_queue(sequence)
+            self._line.leave(sequence)
         self._fair.leave(flow_of(sequence))
 
     def settle(self, sequence: Sequence) -> None:
@@ -243,16 +233,7 @@ class Scheduler:
         sequence.num_computed_tokens = 0
         sequence.draft = []
         self.num_preempted += 1
-        self._join_queue(sequence)
-
-    def _join_queue(self, sequence: Sequence) -> None:
-        self._waiting.append(sequence)
-        self.queue_version += 1
-
-    def _leave_queue(self, sequence: Sequence) -> None:
-        self._waiting.remove(sequence)
-        self._leaders.pop(sequence, None)
-        self.queue_version += 1
+        self._line.join(sequence)
 
     def _may_move(self, sequence: Sequence) -> bool:
         return not sequence.is_paused and (not sequence.is_idle_work or self._is_quiet)
@@ -260,7 +241,7 @@ class Scheduler:
     @property
     def _is_quiet(self) -> bool:
         """Whether only idle work is there."""
-        return all(each.is_idle_work or each.is_paused for each in (*self._waiting, *self._slots.sequences))
+        return all(each.is_idle_work or each.is_paused for each in (*self._line.sequences, *self._slots.sequences))
 
     def _is_checkpoint(self, sequence: Sequence) -> bool:
         return not self._memory.can_trim and sequence.num_computed_tokens == sequence.num_prompt_tokens - 1
@@ -270,14 +251,14 @@ class Scheduler:
     def _admit(self) -> None:
         """Give free slots to those who wait, as long as the memory can hold what was promised."""
         has_admitted = False
-        while self._waiting:
+        while self._line.sequences:
             admission = self._next_admission()
             if admission is None:
                 if self._make_way():
                     continue
                 break
             sequence, match = admission
-            self._leave_queue(sequence)
+            self._line.leave(sequence)
             self.cache.place(sequence, match)
             has_admitted = True
         if has_admitted and self._memory.shares_cells and self.num_running > 1:
@@ -285,13 +266,14 @@ class Scheduler:
 
     def _make_way(self) -> bool:
         """One sequence gives its place to the one that is next in the queue; False when none has to, or can."""
-        following = next((each for each in self._admission_order() if not self._is_still_led(each)), None)
+        admitted = self._slots.sequences
+        order = self._line.order(admitted, self._may_move)
+        following = next((each for each in order if not self._line.is_led(each, self._may_move)), None)
         if following is None:
             return False
-        admitted, committed = self._slots.sequences, self._committed()
+        committed = committed_tokens(admitted)
         held = Counter(sequence.owner for sequence in admitted)
-        owed = [each for each in admitted if self._owes_place(each, following, held, committed)]
-        if owed:
+        if owed := [each for each in admitted if self._owes_place(each, following, held, committed)]:
             self._preempt(self._least_urgent(owed))
         return bool(owed)
 
@@ -302,44 +284,26 @@ class Scheduler:
             return True
         if not self._saved.can_park:
             return False
-        promised, _ = self._admission_key(holder, committed)
+        promised, _ = self._line.key(holder, committed)
         promised -= holder.num_remaining * WEIGHTS[holder.priority]
-        if promised <= self._admission_key(waiting, committed)[0]:
+        if promised <= self._line.key(waiting, committed)[0]:
             return False
         has_plenty = held[holder.owner] >= held[waiting.owner] + 2
         return holder.priority > waiting.priority or (has_plenty and holder.priority == waiting.priority)
-
-    def _admission_order(self) -> list[Sequence]:
-        """Who may come in, the least served first."""
-        committed = self._committed()
-        candidates = [sequence for sequence in self._waiting if self._may_move(sequence)]
-        return sorted(candidates, key=lambda sequence: self._admission_key(sequence, committed))
 
     def _next_admission(self) -> tuple[Sequence, Match] | None:
         """Who comes in next, and with what; nobody jumps a queue whose head does not fit yet."""
         if not any(slot.is_idle for slot in self._slots):
             return None
-        for sequence in self._admission_order():
-            if self._is_still_led(sequence):
+        for sequence in self._line.order(self._slots.sequences, self._may_move):
+            if self._line.is_led(sequence, self._may_move):
                 continue
             match = self.cache.find(sequence)
             if match.is_worth_waiting:
-                self._leaders[sequence] = match
+                self._line.follow(sequence, match)
                 continue
             return (sequence, match) if self._fits(sequence, match) else None
         return None
-
-    def _is_still_led(self, sequence: Sequence) -> bool:
-        """Whether its leader still reads what they have in common."""
-        match = self._leaders.get(sequence)
-        if match is None:
-            return False
-        leader = match.leader
-        is_led = leader is not None and leader.slot is not None and self._may_move(leader)
-        if is_led and leader is not None and leader.num_computed_tokens < match.leader_length:
-            return True
-        del self._leaders[sequence]
-        return False
 
     def _fits(self, sequence: Sequence, match: Match) -> bool:
         """Whether the whole prompt fits beside what the admitted ones still need, and one token more for each.
@@ -357,17 +321,6 @@ class Scheduler:
             held += match.length if match.source.is_idle else 0
         promised = sum(other.num_remaining + 1 for other in admitted)
         return held + promised + sequence.num_tokens - shared + 1 <= self._cells.num_cells
-
-    def _committed(self) -> Counter[Flow]:
-        """Weighted tokens that admitted sequences have been promised but not served yet, by flow."""
-        committed: Counter[Flow] = Counter()
-        for sequence in self._slots.sequences:
-            committed[flow_of(sequence)] += sequence.num_remaining * WEIGHTS[sequence.priority]
-        return committed
-
-    def _admission_key(self, sequence: Sequence, committed: Counter[Flow]) -> tuple[float, int]:
-        flow = flow_of(sequence)
-        return (self._fair.served(flow) + committed[flow], sequence.arrival)
 
     # --- planning --------------------------------------------------------------------------------------------------
 

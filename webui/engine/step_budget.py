@@ -10,6 +10,7 @@ from __future__ import annotations
 SECONDS_OF_ONE = 0.35  #: a step that reads one prompt: streams stand still for so long, and a Stop is not heard
 SECONDS_IN_CROWD = 0.15  #: while others wait or read, too: who comes now must not wait long for the end of a step
 LEAST_TOKENS = 32  #: shorter chunks waste the arithmetic that reading in chunks saves
+_EFFICIENT = 64  #: multiples of so many tokens are read fastest
 _FIRST_TOKENS = 128  #: before anything was measured
 _WEIGHT = 0.3  #: of the newest step in the estimate
 
@@ -26,7 +27,10 @@ class StepBudget:
         if self._seconds_per_token is None:
             return min(_FIRST_TOKENS, self._most_tokens)
         seconds = SECONDS_IN_CROWD if is_crowded else SECONDS_OF_ONE
-        return max(min(LEAST_TOKENS, self._most_tokens), min(self._most_tokens, int(seconds / self._seconds_per_token)))
+        tokens = seconds / self._seconds_per_token
+        if tokens > _EFFICIENT:
+            tokens = round(tokens / _EFFICIENT) * _EFFICIENT
+        return max(min(LEAST_TOKENS, self._most_tokens), min(self._most_tokens, int(tokens)))
 
     def observe(self, num_tokens: int, seconds: float) -> None:
         """A step computed `num_tokens` in so many seconds. Short steps say nothing about reading."""
