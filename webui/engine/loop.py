@@ -45,11 +45,22 @@ from webui.engine.state_files import StateFiles
 from webui.engine.step_budget import StepBudget
 from webui.engine.validation import check_sampling
 from webui.errors import ContextTooLong, EngineBusy, GlasshouseError, InvalidRequest
-from webui.types import ContextTrimmed, FinishReason, GenerationEvent, Priority, PromptProgress, Queued
+from webui.types import (
+    ContextTrimmed,
+    FinishReason,
+    GenerationEvent,
+    Priority,
+    PromptProgress,
+    Queued,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprobs,
+)
 
 logger = logging.getLogger(__name__)
 
 _NUM_RECENT = 8  #: finished requests from which the waiting time is estimated
+_FLUSH_INTERVAL = 0.03  #: seconds; nobody sees the difference
 _REST_SECONDS = 1.0  #: without a step: by then other programs may have come or gone
 _FLUSH_SECONDS = 1.0  #: at the end, for states on their way to disk
 
@@ -80,7 +91,8 @@ class EngineLoop:
         self._can_draft = options.speculate and runner.can_trim
         self._finished_at: deque[float] = deque(maxlen=_NUM_RECENT)
         self._announced_version = 0
-        self._computed_at = clock()
+        self._computed_at = self._flushed_at = clock()
+        self._is_urgent = False
 
     def run(self) -> None:
         """Serve until Shutdown."""
@@ -91,7 +103,7 @@ class EngineLoop:
             if self._scheduler.has_work:
                 self._step()
             self._report_load()
-            self._channel.flush()
+            self._flush()
         self._saved.flush(_FLUSH_SECONDS)
 
     # --- commands --------------------------------------------------------------------------------------------------
@@ -330,6 +342,16 @@ class EngineLoop:
 
     def _tell(self, answer: ReadAhead, event: GenerationEvent) -> None:
         self._channel.send(Happened(request_id=answer.request_id, event=event))
+        is_more_text = isinstance(event, TextDelta | ReasoningDelta | TokenLogprobs) and answer.num_sampled > 1
+        self._is_urgent = self._is_urgent or not is_more_text
+
+    def _flush(self) -> None:
+        """Send what there is to say. More words of a fast answer wait a moment for the next ones: each time the web
+        process wakes up, it takes a core from the threads that compute the next step."""
+        now = self._clock()
+        if self._is_urgent or now - self._flushed_at >= _FLUSH_INTERVAL or not self._scheduler.has_work:
+            self._channel.flush()
+            self._is_urgent, self._flushed_at = False, now
 
     def _report_load(self) -> None:
         scheduler = self._scheduler
