@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from webui.engine.chunk import Chunk
 from webui.engine.runner import KvFull
-from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Variant
 from webui.engine.state_files import StateFiles, StoredState
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from webui.engine.chunk import Chunk
 from webui.engine.context_size import max_outputs
 from webui.engine.drafting import DraftModel
 from webui.engine.protocol import Load
 from webui.engine.runner import KvFull, Sampled, Sampler
-from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Variant
 from webui.types import EngineInfo, EngineOptions, LoraAdapter, SamplingParams
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.engine.fake_runner import FakeRunner, next_letter
+from webui.engine.chunk import Chunk
 from webui.engine.parking import Parking
 from webui.engine.saved_states import SavedStates
-from webui.engine.scheduler import Chunk, Scheduler
+from webui.engine.scheduler import Scheduler
 from webui.engine.sequence import Sequence, Variant
 from webui.engine.state_files import StateFiles
 from webui.types import EngineOptions, KvLayout, Priority, SamplingParams

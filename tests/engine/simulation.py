@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tests.engine.fake_memory import NUM_TOKENS, FakeFiles, FakeMemory, answer, begin, next_token, see
+from webui.engine.chunk import Chunk
 from webui.engine.context_size import max_outputs
 from webui.engine.parking import Parking
 from webui.engine.runner import KvFull
 from webui.engine.saved_states import SavedStates
-from webui.engine.scheduler import Chunk, Scheduler
+from webui.engine.scheduler import Scheduler
 from webui.engine.sequence import Sequence, Variant
 from webui.engine.waiting import MAX_WAITING
 from webui.errors import ContextTooLong

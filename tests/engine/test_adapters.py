@@ -13,10 +13,10 @@ import pytest
 from tests.engine.script import Script
 from tests.engine.tiny_models import HEAD_WIDTH, HEADS, KV_HEADS, WIDTH, write_tiny_model
 from webui.engine.adapters import MAX_LOADED
+from webui.engine.chunk import Chunk
 from webui.engine.loop import EngineLoop
 from webui.engine.model_runner import LlamaRunner, load_model
 from webui.engine.protocol import Command, Generate, Load
-from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Sequence, Variant
 from webui.errors import EngineBusy, UnusableAdapter
 from webui.types import EngineOptions, GenerationRequest, KvLayout, LoraAdapter, Message, SamplingParams

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
 
+from webui.engine.chunk import Chunk
 from webui.engine.drafting import Drafting, Wanted
-from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Sequence
 
 END = 0

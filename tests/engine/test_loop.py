@@ -9,6 +9,7 @@ import pytest
 from tests.engine.fake_runner import LETTERS, FakeRunner, FakeVocabulary
 from tests.engine.script import OPTIONS, Clock, Script, answer_alone, ask, play
 from webui.engine.boot import run_loop
+from webui.engine.chunk import Chunk
 from webui.engine.protocol import (
     Cancel,
     Command,
@@ -21,7 +22,6 @@ from webui.engine.protocol import (
     LoadReport,
     Report,
 )
-from webui.engine.scheduler import Chunk
 from webui.engine.waiting import MAX_WAITING
 from webui.errors import ContextTooLong, EngineBusy, InvalidRequest, OutOfMemory
 from webui.types import (

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.engine.fake_runner import FakeRunner, next_letter
 from tests.engine.script import OPTIONS, Clock, Script, answer_alone, ask
 from webui.engine.boot import run_loop
+from webui.engine.chunk import Chunk
 from webui.engine.drafting import Drafting, Wanted
 from webui.engine.protocol import Cancel, Generate, Happened, Load
-from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Sequence
 from webui.types import EngineOptions, TextDelta
 

@@ -9,8 +9,8 @@ from msgspec import structs
 from tests.engine.fake_runner import FakeRunner
 from tests.engine.script import OPTIONS, Script, answer_alone, ask, play
 from webui.engine.boot import run_loop
+from webui.engine.chunk import Chunk
 from webui.engine.protocol import Cancel, Forget, Generate, Happened, Load, Pause, Prefill, Report, Resume
-from webui.engine.scheduler import Chunk
 from webui.errors import ContextTooLong, InvalidRequest
 from webui.types import (
     ContextTrimmed,

@@ -18,10 +18,10 @@ import pytest
 from msgspec import structs
 
 from tests.engine.script import Clock, Script
+from webui.engine.chunk import Chunk
 from webui.engine.loop import EngineLoop
 from webui.engine.model_runner import LlamaRunner, load_model
 from webui.engine.protocol import Generate, Load
-from webui.engine.scheduler import Chunk
 from webui.library.catalog import find_starter
 from webui.types import EngineOptions, GenerationRequest, Message, SamplingParams
 

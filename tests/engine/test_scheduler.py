@@ -286,6 +286,29 @@ def test_who_comes_with_one_question_need_not_wait_for_the_end_of_somebodys_fift
     assert all(each.tokens == alone([index] * 200, 100) for index, each in enumerate(flood))
 
 
+def test_a_step_that_ends_somebodys_short_question_is_not_made_longer_by_a_flood() -> None:
+    house = House(slots=4, kv=4 * 4000, context=4000, batch=512, layout="separate", parked_bytes=10**6)
+    for index in range(3):
+        house.ask([index] * 3500, owner="ann")
+    for _ in range(8):
+        house.step()
+    question = house.ask([99] * 100, owner="bob")
+    counts = counts_of(house.step())
+    assert counts.pop(question) == 100
+    assert set(counts.values()) <= {1}, "who writes goes on, who reads waits"
+
+
+def test_those_who_let_somebody_read_for_them_are_no_crowd() -> None:
+    house = House(slots=4, kv=4 * 400, context=400, layout="separate")
+    for number in range(3):
+        house.ask([5] * 200 + [number], owner=str(number))
+    house.step()
+    assert not house.scheduler.is_crowded
+    house.ask([6] * 200, owner="another")
+    house.step()
+    assert house.scheduler.is_crowded
+
+
 def test_a_program_gives_a_place_to_a_person() -> None:
     house = House(slots=1, kv=400, context=400, layout="separate", parked_bytes=10**6)
     program = house.ask([1] * 50, owner="tool", priority=Priority.API, answer=100)

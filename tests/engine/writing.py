@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from webui.engine.chat_format import ChatFormat
+from webui.engine.chunk import Chunk
 from webui.engine.model_runner import LlamaRunner
 from webui.engine.runner import Sampled
-from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Sequence
 from webui.types import Message, SamplingParams
 

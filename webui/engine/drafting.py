@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
+from webui.engine.chunk import Chunk
 from webui.engine.ngram import NgramDrafter
-from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Sequence
 from webui.engine.speculation import MAX_DRAFT, Offer, Speculation
 

@@ -38,6 +38,10 @@ class FairShare:
     def served(self, flow: Flow) -> float:
         return self._served[flow]
 
+    def has_credit(self, flow: Flow) -> bool:
+        """Whether it is still ahead of its share."""
+        return self._credit[flow] > 0
+
     def join(self, flow: Flow) -> None:
         """A request of `flow` arrives. Whoever was away has not saved up more than the credit."""
         if not self._num_open[flow]:

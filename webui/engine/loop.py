@@ -17,6 +17,7 @@ import msgspec
 
 from webui.engine.answer import Answer, ReadAhead
 from webui.engine.channel import Channel
+from webui.engine.chunk import Chunk
 from webui.engine.drafting import Drafting
 from webui.engine.intake import Intake
 from webui.engine.load_meter import LoadMeter
@@ -40,7 +41,7 @@ from webui.engine.protocol import (
 )
 from webui.engine.runner import KvFull, Runner
 from webui.engine.saved_states import SavedStates
-from webui.engine.scheduler import Chunk, Scheduler
+from webui.engine.scheduler import Scheduler
 from webui.engine.state_files import StateFiles
 from webui.engine.step_budget import StepBudget
 from webui.engine.validation import check_sampling

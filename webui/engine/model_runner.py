@@ -17,6 +17,7 @@ from typing import cast
 import llama_cpp
 
 from webui.engine.adapters import AdapterShelf
+from webui.engine.chunk import Chunk
 from webui.engine.draft_model import LlamaDraftModel, load_draft_model
 from webui.engine.embedding_runner import LlamaEmbeddingRunner, find_pooling, load_embedding_runner
 from webui.engine.grammar import GrammarCompiler, GrammarVocabulary
@@ -27,7 +28,6 @@ from webui.engine.protocol import Load
 from webui.engine.reasoning import is_part_of_mark
 from webui.engine.runner import KvFull, Sampled, Sampler
 from webui.engine.sampler import LlamaSampler
-from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Variant
 from webui.engine.state_key import state_key
 from webui.engine.validation import check_sampling

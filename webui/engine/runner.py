@@ -6,9 +6,9 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from typing import Protocol
 
+from webui.engine.chunk import Chunk
 from webui.engine.drafting import DraftModel
 from webui.engine.prefix_cache import KvMemory
-from webui.engine.scheduler import Chunk
 from webui.engine.sequence import Variant
 from webui.types import EngineInfo, SamplingParams, TokenLogprobs
 

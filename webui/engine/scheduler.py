@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
 
+from webui.engine.chunk import Chunk, reading_chunk
 from webui.engine.context_size import SPARE_OUTPUTS
 from webui.engine.fairness import WEIGHTS, FairShare, Flow
 from webui.engine.kv_cells import KvCells
@@ -26,26 +26,6 @@ logger = logging.getLogger(__name__)
 
 PREFILL_QUANTUM = 64  #: tokens that one flow gets before the next one is asked
 STEPS_SCATTERED = 8  #: before a state is moved: somebody who is about to come may fill the gap
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """`tokens` of a sequence from position `start`, all in one slot of one batch; the last `num_outputs` of them give
-    logits."""
-
-    sequence: Sequence
-    slot: int
-    start: int
-    tokens: list[int]
-    num_outputs: int
-
-    @property
-    def count(self) -> int:
-        return len(self.tokens)
-
-    @property
-    def num_drafted(self) -> int:
-        return max(0, self.num_outputs - 1)
 
 
 class Scheduler:
@@ -85,9 +65,9 @@ class Scheduler:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether several sequences are read or wait."""
+        """Whether several sequences are read or wait to be."""
         num_reading = sum(not each.is_running and not each.is_idle_work for each in self._slots.sequences)
-        return num_reading + self.num_waiting > 1
+        return num_reading + self._line.num_unled > 1
 
     @property
     def is_full(self) -> bool:
@@ -104,7 +84,7 @@ class Scheduler:
 
     @property
     def num_slots_used(self) -> int:
-        """Slots that hold something: a sequence, or what an earlier one left."""
+        """Slots that hold a sequence, or what one left."""
         return sum(not slot.is_idle or bool(slot.tokens) for slot in self._slots)
 
     @property
@@ -370,6 +350,8 @@ class Scheduler:
         budget = min(budget, self._batch_tokens - num_planned)
         while budget > 0 and (hungry := [each for each in readers if counts[each] < self._reading_left(each)]):
             sequence = min(hungry, key=lambda sequence: (shares[flow_of(sequence)], sequence.arrival))
+            if self._is_over_soon(counts) and not self._fair.has_credit(flow_of(sequence)):
+                break
             wanted = min(PREFILL_QUANTUM, budget, self._reading_left(sequence) - counts[sequence])
             count = min(wanted, self._room(num_planned, at_least=wanted))
             if count <= 0:
@@ -378,7 +360,14 @@ class Scheduler:
             shares[flow_of(sequence)] += count * WEIGHTS[sequence.priority]
             budget -= count
             num_planned += count
-        return [_reading_chunk(sequence, count) for sequence, count in counts.items() if count]
+        return [reading_chunk(sequence, count) for sequence, count in counts.items() if count]
+
+    def _is_over_soon(self, counts: Counter[Sequence]) -> bool:
+        """Whether the step ends the reading of somebody who has credit: then others do not make it longer."""
+        return any(
+            count == sequence.num_remaining and self._fair.has_credit(flow_of(sequence))
+            for sequence, count in counts.items()
+        )
 
     def _reading_left(self, sequence: Sequence) -> int:
         """Tokens that one step may read: where a checkpoint is due, it ends there."""
@@ -392,11 +381,3 @@ class Scheduler:
         while self._cells.num_free - num_planned < at_least and self.cache.evict_oldest():
             pass
         return self._cells.num_free - num_planned
-
-
-def _reading_chunk(sequence: Sequence, count: int) -> Chunk:
-    assert sequence.slot is not None  # noqa: S101 - readers are admitted
-    start = sequence.num_computed_tokens
-    is_last = start + count == sequence.num_tokens
-    has_output = is_last and not sequence.reads_only
-    return Chunk(sequence, sequence.slot, start, sequence.tokens[start : start + count], int(has_output))

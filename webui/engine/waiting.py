@@ -43,6 +43,11 @@ class WaitingLine:
         return sum(not sequence.is_idle_work for sequence in self.sequences)
 
     @property
+    def num_unled(self) -> int:
+        """Those of them that do not let somebody else read for them."""
+        return sum(not sequence.is_idle_work and sequence not in self._leaders for sequence in self.sequences)
+
+    @property
     def is_full(self) -> bool:
         return self.num_waiting >= MAX_WAITING
 
