@@ -71,7 +71,8 @@ def _ignore(_value: object) -> None:
 
 # libgomp's threads spin while they wait for each other: for so long that beside a busy program single steps last
 # seconds. Not spinning at all costs two thirds of the speed of a small model; a short spin has neither fault.
-_ENGINE_ENVIRONMENT = {"GOMP_SPINCOUNT": "300"}
+# Python's small objects on the C library's heap: see engine/lazy_memory.
+ENGINE_ENVIRONMENT = {"GOMP_SPINCOUNT": "300", "PYTHONMALLOC": "malloc"}
 
 
 class EngineClient:
@@ -126,7 +127,7 @@ class EngineClient:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=_ENGINE_ENVIRONMENT | os.environ,
+            env=ENGINE_ENVIRONMENT | os.environ,
             start_new_session=True,  # Ctrl-C in the terminal is for this process, which stops the engine in order
         )
         self._runner = asyncio.create_task(self._attend(self._process, model.name), name=f"engine {self._process.pid}")

@@ -6,7 +6,10 @@ reads as zeros again; the system gives it back when something is written. So aft
 that appeared are looked through, and whatever is all zeros is dropped. Only Linux, only main memory; where it does not
 work, nothing happens. What a conversation used stays resident when its slot is cleared.
 
-It is for the moment in which no other thread writes to that memory. It does not know llama.cpp.
+Nobody may write to a page between the look and the drop. No other thread does at that moment, but Python itself would:
+it takes fresh pages for its small objects, and the kernel joins them with the big mapping beside them. So this works
+only where Python's objects lie on the C library's heap (PYTHONMALLOC=malloc, as the engine process is started), which
+is a mapping of its own. It does not know llama.cpp.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import mmap
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +36,7 @@ Span = tuple[int, int]  # addresses, the second one behind the end
 @contextmanager
 def returning_untouched_pages() -> Iterator[None]:
     """Around what makes the memory: what appeared meanwhile and is zeros is no longer resident afterwards."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or os.environ.get("PYTHONMALLOC") != "malloc":
         yield
         return
     before = _private_spans()
