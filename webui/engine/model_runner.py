@@ -247,7 +247,8 @@ class LlamaLog:
 
     def __init__(self) -> None:
         self.lines = LoadLog()
-        self._callback = llama_cpp.llama_log_callback(self._write)  # must outlive every call from C
+        self._callback = llama_cpp.llama_log_callback(self._write)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._callback))  # C calls it for as long as the process lives
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def _write(self, level: int, text: bytes, _user_data: object) -> None:
