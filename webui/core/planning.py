@@ -19,7 +19,7 @@ from webui.errors import LoadFailed, NoModel
 from webui.library.gguf import GgufHeader, ensure_chat_model, read_header
 from webui.library.hardware import count_physical_cores, read_memory
 from webui.library.memory_fit import FitPlan, Wishes, plan_fit
-from webui.types import EngineOptions, Memory, ModelFile
+from webui.types import EngineOptions, FlashAttention, KvType, Memory, ModelFile
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ class Target:
     model: ModelFile
     ctx: int | None = None
     gpu_layers: int | None = None
+    kv_type: KvType | None = None
+    flash_attention: FlashAttention | None = None
+    slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,12 @@ def _read_draft(path: Path | None, model: ModelFile, header: GgufHeader) -> Gguf
 def _wishes(settings: Settings, target: Target, draft: GgufHeader | None) -> Wishes:
     return Wishes(
         ctx=target.ctx,
-        slots=settings.slots,
+        slots=target.slots or settings.slots,
         threads=settings.threads or count_physical_cores(),
         gpu_layers=target.gpu_layers,
         kv_layout=settings.kv_layout,
-        kv_type=settings.kv_type,
-        flash_attention=settings.flash_attention,
+        kv_type=target.kv_type or settings.kv_type,
+        flash_attention=target.flash_attention or settings.flash_attention,
         parked_bytes=None if settings.parked_mb is None else settings.parked_mb << 20,
         draft=draft,
     )

@@ -47,6 +47,29 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceUse:
+    """One bar of the plan: the RAM or a GPU, and what the model would take of it. `free_bytes` is what is free now, or
+    will be once the model before it is gone."""
+
+    name: str  #: "RAM", or the GPU's name
+    total_bytes: int
+    free_bytes: int
+    weights_bytes: int = 0
+    kv_bytes: int = 0
+    compute_bytes: int = 0
+    other_bytes: int = 0  #: the engine's process, a GPU's runtime, a draft model
+    num_layers: int = 0  #: layers that are computed there
+
+    @property
+    def needed_bytes(self) -> int:
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.other_bytes
+
+    @property
+    def fits(self) -> bool:
+        return self.needed_bytes <= self.free_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class FitPlan:
     """`options` to start the engine with, and where its bytes go when every slot is full. The sums of RAM and VRAM hold
     everything but parked states, which get a part of what is left."""
@@ -57,6 +80,7 @@ class FitPlan:
     compute_bytes: int
     ram_needed: int
     vram_needed: int
+    devices: tuple[DeviceUse, ...] = ()  #: RAM first, then every GPU
 
 
 def plan_fit(
