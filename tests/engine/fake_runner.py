@@ -7,6 +7,7 @@ token from all the tokens that the slot really holds. A wrong prefix would there
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ from webui.engine.drafting import DraftModel
 from webui.engine.protocol import Load
 from webui.engine.runner import KvFull, Sampled, Sampler
 from webui.engine.sequence import Variant
+from webui.engine.validation import check_sampling
 from webui.types import EngineInfo, EngineOptions, LoraAdapter, SamplingParams
 
 END = 0
+NUM_TOKENS = sys.maxunicode + 1
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
 
 
@@ -92,7 +95,8 @@ class FakeRunner:
             has_chat_template=False,
         )
 
-    def create_sampler(self, _sampling: SamplingParams) -> FakeSampler:
+    def create_sampler(self, sampling: SamplingParams) -> FakeSampler:
+        check_sampling(sampling, NUM_TOKENS)
         self.samplers.append(FakeSampler())
         return self.samplers[-1]
 

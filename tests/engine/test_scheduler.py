@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.engine.fake_runner import FakeRunner
 from tests.engine.house import House, alone, counts_of
+from webui.engine.kv_cells import KvCells
+from webui.engine.parking import Parking
+from webui.engine.prefix_cache import PrefixCache
+from webui.engine.saved_states import SavedStates
 from webui.engine.scheduler import PREFILL_QUANTUM
 from webui.engine.sequence import Sequence
+from webui.engine.slots import SlotTable
 from webui.engine.waiting import MAX_WAITING
 from webui.errors import ContextTooLong
 from webui.types import EngineOptions, Priority
@@ -358,3 +364,13 @@ def test_a_step_is_computed_in_the_order_of_slots() -> None:
     while house.scheduler.has_work:
         slots = [chunk.slot for chunk in house.step()]
         assert slots == sorted(slots)
+
+
+def test_who_has_read_nothing_yet_can_be_moved_too() -> None:
+    runner = FakeRunner(EngineOptions(context_tokens=100, kv_tokens=200, num_slots=2, kv_layout="separate"))
+    slots = SlotTable(2)
+    cache = PrefixCache(slots, KvCells(200, 2), runner, SavedStates(Parking(0), None))
+    sequence = Sequence(0, [1] * 20)
+    slots.acquire(slots[1], sequence)
+    assert cache.move(slots[1], slots[0])
+    assert sequence.slot == 0

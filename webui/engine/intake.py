@@ -50,9 +50,11 @@ class Intake:
             raise InvalidRequest("There is no message to answer.")
         messages = request.messages
         if request.overflow == "drop_oldest":
+            reading = self._read_if_fits(request, messages, max_tokens)
+            if reading is not None:
+                return reading
             messages = self._drop_oldest(request, max_tokens)
-        prompt = self._format.render(messages, request.continuation)
-        return Reading(self._tokenize(prompt, max_tokens), prompt.opened, len(request.messages) - len(messages))
+        return self._read(request, messages, max_tokens)
 
     def prepare_draft(self, request: GenerationRequest, max_tokens: int) -> Reading:
         """The beginning of the prompt that stays the same however the last message goes on. Raises as `prepare`."""
@@ -60,7 +62,7 @@ class Intake:
         if last is None or last.role != "user" or not last.content.strip():
             raise InvalidRequest("There is no draft to read.")
         messages = request.messages
-        if request.overflow == "drop_oldest":
+        if request.overflow == "drop_oldest" and self._read_if_fits(request, messages, max_tokens) is None:
             messages = self._drop_oldest(request, max_tokens)
         return Reading(self._tokenize(self._format.render_draft(messages), max_tokens), None)
 
@@ -71,17 +73,27 @@ class Intake:
         return common_prefix(tokens, self._vocabulary.tokenize(other.pieces))
 
     def _drop_oldest(self, request: GenerationRequest, max_tokens: int) -> tuple[Message, ...]:
+        def fits(messages: tuple[Message, ...]) -> bool:
+            return self._read_if_fits(request, messages, max_tokens) is not None
+
+        return drop_oldest(request.messages, fits, max_tokens)
+
+    def _read_if_fits(
+        self, request: GenerationRequest, messages: tuple[Message, ...], max_tokens: int
+    ) -> Reading | None:
+        """The prompt with these messages; None when too little room would be left for the answer."""
         reserved = max_tokens // RESERVED_SHARE
         if request.sampling.max_tokens is not None:
             reserved = min(reserved, request.sampling.max_tokens)
+        try:
+            reading = self._read(request, messages, max_tokens)
+        except ContextTooLong:
+            return None
+        return reading if len(reading.tokens) <= max_tokens - reserved else None
 
-        def fits(messages: tuple[Message, ...]) -> bool:
-            prompt = self._format.render(messages, request.continuation)
-            if len(prompt.pieces) > max_tokens:
-                return False
-            return len(self._vocabulary.tokenize(prompt.pieces)) <= max_tokens - reserved
-
-        return request.messages if fits(request.messages) else drop_oldest(request.messages, fits, max_tokens)
+    def _read(self, request: GenerationRequest, messages: tuple[Message, ...], max_tokens: int) -> Reading:
+        prompt = self._format.render(messages, request.continuation)
+        return Reading(self._tokenize(prompt, max_tokens), prompt.opened, len(request.messages) - len(messages))
 
     def _tokenize(self, prompt: Prompt, max_tokens: int) -> list[int]:
         if len(prompt.pieces) > max_tokens:  # tokenizing that many would keep everybody waiting

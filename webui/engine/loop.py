@@ -44,7 +44,6 @@ from webui.engine.saved_states import SavedStates
 from webui.engine.scheduler import Scheduler
 from webui.engine.state_files import StateFiles
 from webui.engine.step_budget import StepBudget
-from webui.engine.validation import check_sampling
 from webui.errors import ContextTooLong, EngineBusy, GlasshouseError, InvalidRequest
 from webui.types import (
     ContextTrimmed,
@@ -166,14 +165,12 @@ class EngineLoop:
         request, most = command.request, self._scheduler.max_tokens
         if isinstance(command, Prefill):
             request = msgspec.structs.replace(request, priority=Priority.IDLE)
-            ahead = ReadAhead(
-                command.request_id, request, self._intake.prepare_draft(request, most), arrived_at=arrived_at
-            )
+            reading = self._intake.prepare_draft(request, most)
+            ahead = ReadAhead(command.request_id, request, reading, arrived_at=arrived_at)
             self._scheduler.add(ahead.sequence)
             return ahead
         if self._scheduler.is_full:
             raise EngineBusy(retry_after=math.ceil(max(1.0, self._seconds_per_answer(arrived_at) or 10.0)))
-        check_sampling(request.sampling)
         reading = self._intake.prepare(request, most)
         sampler = self._runner.create_sampler(request.sampling)
         answer = Answer(command.request_id, request, reading, sampler, arrived_at=arrived_at)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Protocol
 
 MIN_MATCH = 2  #: tokens that must agree before anything is proposed
 MAX_MATCH = 32  #: tokens that a search looks back, and that an agreement counts at most
@@ -20,13 +19,6 @@ MAX_INDEXED = 32_768  #: tokens in the index; beyond it the older half is forgot
 _KEPT = 4  #: what is left of an agreement when a token differs: one so many-th
 _RECOVERED = 4  #: tokens that must agree again until that is forgotten
 _TOKEN_BITS = 32
-
-
-class Drafter(Protocol):
-    """Guesses how one sequence goes on."""
-
-    def propose(self, tokens: Sequence[int], max_tokens: int) -> list[int]:
-        """At most `max_tokens` tokens that may follow `tokens` (prompt and answer so far); empty: no idea."""
 
 
 class NgramDrafter:

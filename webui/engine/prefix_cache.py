@@ -13,7 +13,6 @@ be admitted.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -179,11 +178,7 @@ class PrefixCache:
     def _make_room(self, num_tokens: int) -> bool:
         """Evict idle prefixes until so many cells are free; none when that would not be enough."""
         held = self._cells.count(slot.id for slot in self._slots if not slot.is_idle)
-        if self._cells.num_cells - held < num_tokens:
-            return False
-        while self._cells.num_free < num_tokens and self.evict_oldest():
-            pass
-        return self._cells.num_free >= num_tokens
+        return self._cells.num_cells - held >= num_tokens and self.free(num_tokens) >= num_tokens
 
     def _restore(self, source: Saved, target: Slot, tokens: list[int], state: bytes) -> None:
         if self._memory.restore(target.id, state):
@@ -242,14 +237,14 @@ class PrefixCache:
     def move(self, source: Slot, target: Slot) -> bool:
         """Move the sequence of `source` to the idle `target`. False: the memory cannot, and it stays."""
         self.evict(target)
+        if source.tokens:  # else there is nothing yet that the memory could refuse to copy
+            self._copy(source, target, len(source.tokens))
         sequence = source.sequence
-        if sequence is None or not self._memory.copy(source.id, target.id, len(source.tokens)):
+        if sequence is None or len(target.tokens) < len(source.tokens):
             return False
-        self._cells.extend(target.id, len(source.tokens))
-        target.tokens, target.num_pure = source.tokens[:], source.num_pure
         self._slots.release(sequence)
         self._clear(source)
-        source.num_pure = None
+        target.num_pure, source.num_pure = source.num_pure, None
         self._slots.acquire(target, sequence)
         return True
 
@@ -270,6 +265,12 @@ class PrefixCache:
         if slot is not None:
             self.evict(slot)
         return slot is not None
+
+    def free(self, num_cells: int) -> int:
+        """Evict idle prefixes until so many cells are free, as far as that goes; how many are free."""
+        while self._cells.num_free < num_cells and self.evict_oldest():
+            pass
+        return self._cells.num_free
 
     def evict_idle(self) -> None:
         """Evict every idle prefix that can be had back: where the memory is shared, all the others pay for it."""
@@ -313,26 +314,21 @@ class PrefixCache:
         if saved is None:
             return
         if self._memory.can_trim:  # a shorter state of the same tokens says nothing that this one does not
-            self._drop_all([other for _, other in tree.prefixes(slot.tokens) if isinstance(other, Saved)], "parked")
+            for _, other in tree.prefixes(slot.tokens):
+                if isinstance(other, Saved) and other.kind == "parked":
+                    self._drop(other)
         tree.insert(slot.tokens, saved)
-        if (
-            not slot.is_stored
-            and slot.is_idle
-            and not slot.variant
-            and self._saved.can_store(slot.conversation, slot.tokens)
-        ):
-            slot.is_stored = True
+        if slot.is_idle and self._should_store(slot):
             self._store(slot, state)
 
     def _is_covered(self, tree: RadixTree[Slot | Saved], tokens: list[int]) -> bool:
         """Whether a parked state has all of these tokens already."""
-        if not self._memory.can_trim:
-            return any(
-                isinstance(holder, Saved) and holder.kind == "parked" and length == len(tokens)
-                for length, holder in tree.prefixes(tokens)
-            )
-        length, holders = tree.longest_common(tokens)
-        return length == len(tokens) and any(isinstance(each, Saved) and each.kind == "parked" for each in holders)
+        if self._memory.can_trim:
+            length, holders = tree.longest_common(tokens)
+            whole = holders if length == len(tokens) else []
+        else:
+            whole = [holder for length, holder in tree.prefixes(tokens) if length == len(tokens)]
+        return any(isinstance(holder, Saved) and holder.kind == "parked" for holder in whole)
 
     def _should_store(self, slot: Slot) -> bool:
         if slot.is_stored or slot.variant or slot.is_side_job:
@@ -352,11 +348,6 @@ class PrefixCache:
     def _drop(self, saved: Saved) -> None:
         self._saved.remove(saved)
         self._unlist(saved)
-
-    def _drop_all(self, states: Iterable[Saved], kind: HitKind) -> None:
-        for saved in states:
-            if saved.kind == kind:
-                self._drop(saved)
 
     def _unlist(self, saved: Saved) -> None:
         for tree in self._trees.values():

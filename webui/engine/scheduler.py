@@ -231,10 +231,10 @@ class Scheduler:
     def _admit(self) -> None:
         """Give free slots to those who wait, as long as the memory can hold what was promised."""
         has_admitted = False
-        while self._line.sequences:
-            admission = self._next_admission()
+        while order := self._line.order(self._slots.sequences, self._may_move):
+            admission = self._next_admission(order)
             if admission is None:
-                if self._make_way():
+                if self._make_way(order):
                     continue
                 break
             sequence, match = admission
@@ -244,10 +244,9 @@ class Scheduler:
         if has_admitted and self._memory.shares_cells and self.num_running > 1:
             self.cache.evict_idle()
 
-    def _make_way(self) -> bool:
+    def _make_way(self, order: list[Sequence]) -> bool:
         """One sequence gives its place to the one that is next in the queue; False when none has to, or can."""
         admitted = self._slots.sequences
-        order = self._line.order(admitted, self._may_move)
         following = next((each for each in order if not self._line.is_led(each, self._may_move)), None)
         if following is None:
             return False
@@ -271,11 +270,11 @@ class Scheduler:
         has_plenty = held[holder.owner] >= held[waiting.owner] + 2
         return holder.priority > waiting.priority or (has_plenty and holder.priority == waiting.priority)
 
-    def _next_admission(self) -> tuple[Sequence, Match] | None:
+    def _next_admission(self, order: list[Sequence]) -> tuple[Sequence, Match] | None:
         """Who comes in next, and with what; nobody jumps a queue whose head does not fit yet."""
         if not any(slot.is_idle for slot in self._slots):
             return None
-        for sequence in self._line.order(self._slots.sequences, self._may_move):
+        for sequence in order:
             if self._line.is_led(sequence, self._may_move):
                 continue
             match = self.cache.find(sequence)
@@ -378,6 +377,4 @@ class Scheduler:
 
     def _room(self, num_planned: int, *, at_least: int = 1) -> int:
         """Free cells behind those already planned for; drops idle prefixes to reach `at_least`, as far as that goes."""
-        while self._cells.num_free - num_planned < at_least and self.cache.evict_oldest():
-            pass
-        return self._cells.num_free - num_planned
+        return self.cache.free(num_planned + at_least) - num_planned

@@ -41,10 +41,10 @@ MAX_BIASES = 1024
 MAX_BIAS = 100.0
 
 
-def check_sampling(sampling: SamplingParams, num_vocab: int | None = None) -> None:
+def check_sampling(sampling: SamplingParams, num_vocab: int) -> None:
     """Raise InvalidRequest with the first thing that cannot be used, naming the field and its range.
 
-    Token ids are checked when `num_vocab`, the size of the vocabulary, is given.
+    `num_vocab`: the size of the vocabulary, for token ids.
     """
     for name, (low, high) in _RANGES.items():
         value = getattr(sampling, name)
@@ -72,12 +72,12 @@ def _check_breakers(breakers: tuple[str, ...]) -> None:
         )
 
 
-def _check_biases(sampling: SamplingParams, num_vocab: int | None) -> None:
+def _check_biases(sampling: SamplingParams, num_vocab: int) -> None:
     if len(sampling.logit_bias) > MAX_BIASES:
         raise InvalidRequest(f"logit_bias takes at most {MAX_BIASES:,} tokens, not {len(sampling.logit_bias):,}.")
     for token, bias in sampling.logit_bias:
-        if token < 0 or (num_vocab is not None and token >= num_vocab):
-            known = "" if num_vocab is None else f" This model's tokens are 0 to {num_vocab - 1}."
+        if not 0 <= token < num_vocab:
+            known = f" This model's tokens are 0 to {num_vocab - 1}."
             raise InvalidRequest(f"logit_bias names token {token}, which does not exist.{known}")
         if not math.isfinite(bias) or abs(bias) > MAX_BIAS:
             raise InvalidRequest(f"logit_bias must be between -100 and 100, not {bias:g} for token {token}.")
