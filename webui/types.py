@@ -24,6 +24,8 @@ KvType = Literal["f16", "q8_0", "q4_0"]
 FlashAttention = Literal["auto", "on", "off"]
 OverflowPolicy = Literal["error", "drop_oldest", "shift"]
 GrammarKind = Literal["json_schema", "json_object", "regex", "gbnf", "choice"]
+CheckName = Literal["header", "tokenizer", "template", "output", "json", "tools", "speed", "tuning"]
+CheckState = Literal["ok", "warn", "fail", "skipped"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -368,6 +370,106 @@ class ModelStatus(Value, frozen=True):
     memory_bytes: int = 0  #: resident memory of the engine process
     info: EngineInfo | None = None  #: set while ready
     load: EngineLoad = EngineLoad()
+
+
+# --- a model's examination ------------------------------------------------------------------------------------------
+
+
+class Figure(Value, frozen=True):
+    """One measured number of a check. `low` and `high` are the spread of its repetitions."""
+
+    label: str
+    value: float
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+
+
+class Check(Value, frozen=True):
+    """One thing that was looked at. `words` say what was found, in whole sentences; `skipped` says why."""
+
+    name: CheckName
+    title: str
+    state: CheckState
+    words: str
+    figures: tuple[Figure, ...] = ()
+
+
+class Trial(Value, frozen=True):
+    """Two ways to start a model, timed in turns. `ratio` is the time with `usual` by that with `tried`: above 1 the
+    tried one is faster; `low` and `high` are its 95 % interval."""
+
+    setting: str
+    usual: str
+    tried: str
+    ratio: float
+    low: float
+    high: float
+    num_rounds: int
+    is_better: bool
+    words: str
+
+
+class Tuning(Value, frozen=True):
+    """What short trials on this machine recommend for a model; None: as usual. It is used when the model is loaded
+    next, wherever the person has set nothing else."""
+
+    threads: int | None = None
+    batch_tokens: int | None = None
+    flash_attention: FlashAttention | None = None
+    kv_type: KvType | None = None
+    speculate: bool | None = None
+
+
+class DoctorReport(Value, frozen=True):
+    """The examination of one model on one machine. `state` is that of its worst check."""
+
+    model_id: str
+    model_name: str
+    created_at: float  #: Unix seconds
+    seconds: float  #: how long it took
+    state: CheckState
+    summary: str  #: plain words: does it work, what can it do, how fast is it here
+    checks: tuple[Check, ...] = ()
+    tuning: Tuning = Tuning()
+    trials: tuple[Trial, ...] = ()
+    key: str = ""  #: names file, machine and library: a report with another one is of the past
+    machine: str = ""  #: in words
+    library: str = ""  #: name and version of what computed
+    is_current: bool = True  #: False: the file, the machine or the library is another one now
+
+
+class DoctorStarted(Event, frozen=True):
+    """The examination begins; `seconds` is how long it takes at most."""
+
+    model_id: str
+    model_name: str
+    seconds: float
+    checks: tuple[CheckName, ...]
+
+
+class DoctorProgress(Event, frozen=True):
+    """What it does right now; `fraction` of all of it is done. While `is_waiting` somebody else uses the machine."""
+
+    fraction: float
+    words: str
+    check: CheckName | None = None
+    is_waiting: bool = False
+
+
+class DoctorChecked(Event, frozen=True):
+    """One check is done."""
+
+    check: Check
+
+
+class DoctorDone(Event, frozen=True):
+    """The last event: the whole report, which is stored."""
+
+    report: DoctorReport
+
+
+DoctorEvent = DoctorStarted | DoctorProgress | DoctorChecked | DoctorDone
 
 
 # --- conversations -------------------------------------------------------------------------------------------------
