@@ -37,8 +37,27 @@
     │   ├── ImportTakenOver           another tab or connection sends the same file now
     │   ├── UnknownUpload
     │   ├── OffsetMismatch            carries the offset to go on from
+    │   ├── DigestMismatch            what arrived is not what was sent; carries the offset to go on from
     │   ├── UploadTooLong             more bytes than announced
-    │   └── WriteFailed               the disk refuses for another reason than being full
+    │   ├── WriteFailed               the disk refuses for another reason than being full
+    │   ├── UnknownDownload
+    │   ├── AlreadyHere               the model that is to be fetched lies here
+    │   └── DownloadDamaged           what came is not what was announced
+    ├── HubError                      Hugging Face, or whoever else a model is fetched from
+    │   ├── InvalidReference          no repository and no address of a file
+    │   ├── HubOffline                cannot be reached
+    │   ├── HubDenied                 private or gated: needs a token, or another one
+    │   ├── HubNotFound               no such repository, file or quantization
+    │   ├── HubBusy                   too many requests, or its own failure; retry_after seconds
+    │   └── HubAnswerUnusable         an answer that makes no sense
+    ├── WorkError                     a job of the workbench
+    │   ├── AlreadyQuantized          quantizing it again must be asked for
+    │   ├── ImatrixNeeded             the wanted type goes only with an importance matrix
+    │   ├── UnknownQuantization       no type of that name
+    │   ├── CannotEdit                a metadata key that cannot be changed so
+    │   ├── NothingToDo               the result would be the file that is there
+    │   ├── UnknownJob
+    │   └── WorkFailed                the job's process could not do it, or died
     ├── StoreError
     │   ├── UnknownConversation
     │   ├── UnknownMessage
@@ -419,6 +438,18 @@ class OffsetMismatch(TransferError):
         super().__init__(f"The import goes on at byte {expected}, not elsewhere.", expected=expected)
 
 
+class DigestMismatch(TransferError):
+    code = "digest_mismatch"
+
+    def __init__(self, name: str, expected: int) -> None:
+        super().__init__(
+            f"What arrived of “{name}” is not what was sent, or another file was begun under this name. The import goes "
+            f"on at byte {expected} once what is here is found to be this file's.",
+            name=name,
+            expected=expected,
+        )
+
+
 class UploadTooLong(TransferError):
     code = "upload_too_long"
 
@@ -439,6 +470,167 @@ class WriteFailed(TransferError):
             f"“{name}” could not be written to the models folder: {reason}. Check the folder and its permissions.",
             name=name,
             reason=reason,
+        )
+
+
+class UnknownDownload(TransferError):
+    code = "unknown_download"
+
+    def __init__(self, download_id: str) -> None:
+        super().__init__("This download is not known here (any more). Start it again.", download_id=download_id)
+
+
+class AlreadyHere(TransferError):
+    code = "already_here"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"“{name}” is here already, in the models folder.", name=name)
+
+
+class DownloadDamaged(TransferError):
+    code = "download_damaged"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"“{name}” did not arrive as it was announced ({reason}), and nothing of it was kept. Start it again; when "
+            "that happens twice, something on the way changes it, or the repository is broken.",
+            name=name,
+            reason=reason,
+        )
+
+
+# --- models elsewhere ----------------------------------------------------------------------------------------------
+
+
+class HubError(GlasshouseError):
+    code = "hub_error"
+
+
+class InvalidReference(HubError):
+    code = "invalid_reference"
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(f"“{text}” is no model that can be fetched: {reason}", text=text, reason=reason)
+
+
+class HubOffline(HubError):
+    code = "hub_offline"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"{host} cannot be reached. Check this machine's connection to the internet; the models that are here "
+            "already work without it.",
+            host=host,
+        )
+
+
+class HubDenied(HubError):
+    code = "hub_denied"
+
+    def __init__(self, name: str, has_token: bool, is_gated: bool = False) -> None:
+        """`is_gated`: everybody may ask for access to it, on its page."""
+        if is_gated:
+            reason = "its authors want its terms to be accepted first. Accept them on its page at huggingface.co"
+            reason += "." if has_token else ", then give Glasshouse an access token of that account."
+        elif has_token:
+            reason = "the access token does not open it. Check the token, and that its account may read it."
+        else:
+            reason = "it is private or does not exist. For a private one, give Glasshouse an access token."
+        super().__init__(f"“{name}” is not open: {reason}", name=name, has_token=has_token, is_gated=is_gated)
+
+
+class HubNotFound(HubError):
+    code = "hub_not_found"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"“{name}” was not found: {reason}", name=name, reason=reason)
+
+
+class HubBusy(HubError):
+    code = "hub_busy"
+
+    def __init__(self, host: str, retry_after: float) -> None:
+        super().__init__(
+            f"{host} takes no more requests right now. Try again in about {retry_after:.0f} seconds.",
+            host=host,
+            retry_after=retry_after,
+        )
+
+
+class HubAnswerUnusable(HubError):
+    code = "hub_answer_unusable"
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(
+            f"{host} gave an answer that makes no sense ({reason}). Try again later.", host=host, reason=reason
+        )
+
+
+# --- the workbench -------------------------------------------------------------------------------------------------
+
+
+class WorkError(GlasshouseError):
+    code = "work_error"
+
+
+class AlreadyQuantized(WorkError):
+    code = "already_quantized"
+
+    def __init__(self, name: str, quantization: str) -> None:
+        super().__init__(
+            f"{name} is quantized already ({quantization}), and quantizing it again loses quality twice. Start from an "
+            "F16, BF16 or Q8_0 file of the model, or allow it all the same.",
+            name=name,
+            quantization=quantization,
+        )
+
+
+class ImatrixNeeded(WorkError):
+    code = "imatrix_needed"
+
+    def __init__(self, file_type: str) -> None:
+        super().__init__(
+            f"{file_type} is so small that it needs an importance matrix made for the model. Give one, or choose a "
+            "larger type.",
+            file_type=file_type,
+        )
+
+
+class UnknownQuantization(WorkError):
+    code = "unknown_quantization"
+
+    def __init__(self, file_type: str) -> None:
+        super().__init__(f"There is no quantization “{file_type}”. Usual ones are Q4_K_M and Q8_0.", file_type=file_type)
+
+
+class CannotEdit(WorkError):
+    code = "cannot_edit"
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"The metadata “{key}” cannot be changed like that: {reason}.", key=key, reason=reason)
+
+
+class NothingToDo(WorkError):
+    code = "nothing_to_do"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"There is nothing to do for {name}: {reason}.", name=name, reason=reason)
+
+
+class UnknownJob(WorkError):
+    code = "unknown_job"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__("This job is not known here (any more).", job_id=job_id)
+
+
+class WorkFailed(WorkError):
+    code = "work_failed"
+
+    def __init__(self, reason: str) -> None:
+        """`reason` goes on in a sentence and has no full stop."""
+        super().__init__(
+            f"The job could not be finished: {reason}. Nothing was changed and nothing is left of it.", reason=reason
         )
 
 

@@ -43,8 +43,21 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.ImportTakenOver: 409,
     errors.UnknownUpload: 404,
     errors.OffsetMismatch: 409,
+    errors.DigestMismatch: 409,
     errors.UploadTooLong: 413,
     errors.WriteFailed: 500,
+    errors.UnknownDownload: 404,
+    errors.AlreadyHere: 409,
+    errors.DownloadDamaged: 502,
+    errors.HubError: 502,
+    errors.InvalidReference: 400,
+    errors.HubOffline: 503,
+    errors.HubDenied: 403,
+    errors.HubNotFound: 404,
+    errors.HubBusy: 503,
+    errors.WorkError: 400,
+    errors.UnknownJob: 404,
+    errors.WorkFailed: 500,
     errors.StoreError: 404,
     errors.AlreadyAnswering: 409,
     errors.AccessError: 401,
@@ -125,9 +138,9 @@ class _ErrorResponse(JSONResponse):
 def error_response(error: errors.GlasshouseError, path: str) -> JSONResponse:
     headers = {}
     match error:
-        case errors.TooManyAttempts() | errors.EngineBusy():
+        case errors.TooManyAttempts() | errors.EngineBusy() | errors.HubBusy():
             headers["Retry-After"] = str(max(1, round(float(error.details["retry_after"] or 0))))
-        case errors.OffsetMismatch():
+        case errors.OffsetMismatch() | errors.DigestMismatch():
             headers["Upload-Offset"] = str(error.details["expected"])
         case errors.SignInRequired() | errors.WrongPassphrase():
             headers["WWW-Authenticate"] = 'Bearer realm="Glasshouse"'
