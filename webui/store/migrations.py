@@ -90,10 +90,44 @@ async def create_first_visit(connection: aiosqlite.Connection) -> None:
     await connection.execute("INSERT INTO first_visit SELECT 1 WHERE EXISTS (SELECT 1 FROM passphrase)")
 
 
+async def create_model_records(connection: aiosqlite.Connection) -> None:
+    """What people keep about model files (lists and defaults as JSON), and presets: a model's defaults with a name."""
+    await connection.execute(
+        """
+        CREATE TABLE model_records (
+            id INTEGER PRIMARY KEY,
+            model_id TEXT NOT NULL,
+            file_name TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            fingerprint TEXT NOT NULL,
+            title TEXT,
+            tags TEXT NOT NULL,
+            is_favourite INTEGER NOT NULL,
+            notes TEXT NOT NULL,
+            defaults TEXT NOT NULL,
+            used_at REAL,
+            UNIQUE (file_name, size_bytes)
+        ) STRICT
+        """
+    )
+    await connection.execute(
+        """
+        CREATE TABLE model_presets (
+            name TEXT PRIMARY KEY COLLATE NOCASE,
+            record_id INTEGER NOT NULL REFERENCES model_records (id) ON DELETE CASCADE,
+            defaults TEXT NOT NULL,
+            created_at REAL NOT NULL
+        ) STRICT
+        """
+    )
+    await connection.execute("CREATE INDEX model_presets_by_record ON model_presets (record_id)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     create_conversations,
     create_preferences,
     create_sessions,
     add_context_notes,
     create_first_visit,
+    create_model_records,
 )
