@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from webui.engine.chunk import Chunk
 from webui.engine.context_size import max_outputs
 from webui.engine.drafting import DraftModel
@@ -127,6 +130,12 @@ class FakeRunner:
 
     def sample(self, row: int, _sampler: Sampler) -> Sampled:
         return Sampled(next_letter(self._outputs[row]))
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """The next letter is e times as likely as any other character."""
+        logits = np.zeros(NUM_TOKENS, np.float32)
+        logits[next_letter(self._outputs[row])] = 1.0
+        return logits
 
     def trim(self, slot: int, length: int) -> bool:
         if self.can_trim:

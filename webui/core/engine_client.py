@@ -27,6 +27,7 @@ from webui.engine.protocol import (
     Embed,
     Embedded,
     Failed,
+    Finding,
     Forget,
     Generate,
     Happened,
@@ -36,11 +37,16 @@ from webui.engine.protocol import (
     LoadProgress,
     LoadReport,
     Prefill,
+    Probe,
+    Probed,
+    Render,
     Report,
     ReportReader,
     Rerank,
     Reranked,
+    Score,
     Shutdown,
+    Tokenize,
     encode_frame,
 )
 from webui.errors import EngineDied, EngineStopped, GlasshouseError, InvalidRequest
@@ -62,6 +68,7 @@ logger = logging.getLogger(__name__)
 
 ENGINE_COMMAND = (sys.executable, "-m", "webui.engine")
 _READ_BYTES = 65536
+_Reply = Embeddings | Ranking | Finding  #: what is told once
 _STOP_SECONDS = 2.0  #: for each of: Shutdown, terminate, kill
 
 
@@ -98,7 +105,7 @@ class EngineClient:
         self._loaded: asyncio.Future[EngineInfo] | None = None
         self._runner: asyncio.Task[None] | None = None
         self._inboxes: dict[int, Inbox] = {}
-        self._replies: dict[int, asyncio.Future[Embeddings | Ranking]] = {}
+        self._replies: dict[int, asyncio.Future[_Reply]] = {}
         self._last_id = 0
         self._is_stopping = False
         self._end: GlasshouseError | None = None  #: why nothing can be asked of it any more
@@ -226,10 +233,14 @@ class EngineClient:
         """The scores of the request's documents; as `embed`."""
         return cast("Ranking", await self._ask(Rerank(request_id=self._next_id(), request=request)))
 
-    async def _ask(self, command: Embed | Rerank) -> Embeddings | Ranking:
+    async def probe(self, asked: Tokenize | Render | Score) -> Finding:
+        """What a look at the model shows. Raises EngineBusy while it answers; otherwise as `generate`."""
+        return cast("Finding", await self._ask(Probe(request_id=self._next_id(), asked=asked)))
+
+    async def _ask(self, command: Embed | Rerank | Probe) -> _Reply:
         if self._end is not None:
             raise self._end.with_traceback(None)
-        reply: asyncio.Future[Embeddings | Ranking] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
         self._replies[command.request_id] = reply
         try:
             await self._send(command)
@@ -299,6 +310,8 @@ class EngineClient:
                 self._settle(request_id, embeddings)
             case Reranked(request_id=request_id, ranking=ranking):
                 self._settle(request_id, ranking)
+            case Probed(request_id=request_id, finding=finding):
+                self._settle(request_id, finding)
             case LoadReport(load=load):
                 self._on_engine_load(load)
             case LoadProgress(fraction=fraction):
@@ -308,8 +321,8 @@ class EngineClient:
             case LoadFailed():
                 self._settle_start(report.error)
 
-    def _settle(self, request_id: int, outcome: Embeddings | Ranking | GlasshouseError) -> None:
-        """The one answer to an Embed or Rerank, if somebody still waits for it."""
+    def _settle(self, request_id: int, outcome: _Reply | GlasshouseError) -> None:
+        """The one answer to an Embed, Rerank or Probe, if somebody still waits for it."""
         reply = self._replies.get(request_id)
         if reply is None or reply.done():
             return

@@ -87,6 +87,22 @@ class ChatFormat:
         words = draft.rpartition(draft.split()[-1])[0]
         return Prompt(tuple(text[: start + len(words.rstrip())].split(mark)), None)
 
+    def render_raw(
+        self,
+        messages: list[dict[str, Any]] | None,
+        tools: list[dict[str, Any]] | None = None,
+        *,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """What the template itself makes of this, in no other shape and with nothing broken. Raises TemplateFailed."""
+        return self._template.render(
+            messages=messages or [],
+            add_generation_prompt=add_generation_prompt,
+            tools=tools,
+            documents=None,
+            **self._tokens,
+        )
+
     def _guard(self, messages: tuple[Message, ...], mark: str) -> list[dict[str, Any]]:
         return [{"role": message.role, "content": self._break(message.content, mark)} for message in messages]
 

@@ -25,6 +25,7 @@ from webui.engine.protocol import (
     Loaded,
     LoadReport,
     Prefill,
+    Probe,
     Rerank,
     Reranked,
     Shutdown,
@@ -105,6 +106,8 @@ class EmbeddingLoop:
                     self._accept(command)
                 case Generate() | Prefill():
                     self._fail(command.request_id, InvalidRequest("This model does not write. Load a chat model."))
+                case Probe(request_id=request_id):
+                    self._fail(request_id, InvalidRequest("Only chat models are looked at in this way."))
                 case Cancel(request_id=request_id):
                     if job := self._jobs.get(request_id):
                         self._jobs.remove(job)

@@ -39,6 +39,10 @@ class Intake:
         )
 
     @property
+    def chat_format(self) -> ChatFormat:
+        return self._format
+
+    @property
     def has_template(self) -> bool:
         """False: the model carries none (or a broken one), and ChatML stands in."""
         return self._format.has_template

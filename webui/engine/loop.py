@@ -23,6 +23,7 @@ from webui.engine.intake import Intake
 from webui.engine.load_meter import LoadMeter
 from webui.engine.pace import Pace
 from webui.engine.parking import Parking
+from webui.engine.probes import Prober
 from webui.engine.protocol import (
     Cancel,
     Command,
@@ -35,6 +36,8 @@ from webui.engine.protocol import (
     LoadReport,
     Pause,
     Prefill,
+    Probe,
+    Probed,
     Rerank,
     Resume,
     Shutdown,
@@ -130,6 +133,8 @@ class EngineLoop:
                     answer.sequence.is_paused = isinstance(command, Pause)
             case Forget(conversation=conversation):
                 self._scheduler.cache.forget(conversation)
+            case Probe():
+                self._probe(command)
             case Embed() | Rerank():
                 self._refuse(command, InvalidRequest("This is a chat model. Load an embedding or a rerank model."))
 
@@ -183,8 +188,21 @@ class EngineLoop:
             self._tell(answer, ContextTrimmed(num_messages=reading.num_dropped))
         return answer
 
-    def _refuse(self, command: Generate | Prefill | Embed | Rerank, error: GlasshouseError) -> None:
-        if not isinstance(command, Prefill):
+    def _probe(self, command: Probe) -> None:
+        """Look at the model, between two steps and while nobody else needs it."""
+        try:
+            if self._scheduler.has_work:
+                raise EngineBusy(retry_after=1)
+            self._scheduler.cache.evict_idle()
+            finding = Prober(self._runner, self._intake.chat_format).probe(command.asked)
+        except GlasshouseError as error:
+            self._refuse(command, error)
+        else:
+            self._channel.send(Probed(request_id=command.request_id, finding=finding))
+            self._is_urgent = True
+
+    def _refuse(self, command: Generate | Prefill | Embed | Rerank | Probe, error: GlasshouseError) -> None:
+        if not isinstance(command, Prefill | Probe):
             self._meter.count_end("refused")
         self._channel.send(Failed(request_id=command.request_id, code=error.code, details=error.details))
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import cast
 
 import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
 
 from webui.engine.adapters import AdapterShelf
 from webui.engine.chunk import Chunk
@@ -212,6 +214,10 @@ class LlamaRunner:
 
     def sample(self, row: int, sampler: Sampler) -> Sampled:
         return cast("LlamaSampler", sampler).sample(self._context, self._outputs[row])
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        pointer = llama_cpp.llama_get_logits_ith(self._context, self._outputs[row])
+        return np.ctypeslib.as_array(pointer, (self.vocabulary.num_tokens,))
 
     # --- the KV memory ---------------------------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 A frame is a 4-byte big-endian length and that many bytes of msgpack. Commands go down the child's stdin, reports come
 up its stdout; stderr is the log. `Load` is the first command, `Loaded` or `LoadFailed` its answer. Every `Generate` is
-answered by any number of `Happened` and ends with exactly one `Happened(Finished)` or one `Failed`; `Embed` and
-`Rerank` are answered by one `Embedded` or `Reranked`, or one `Failed`. EOF on stdin means that the parent is gone: the
-engine exits.
+answered by any number of `Happened` and ends with exactly one `Happened(Finished)` or one `Failed`; `Embed`, `Rerank`
+and `Probe` are answered by one `Embedded`, `Reranked` or `Probed`, or one `Failed`. EOF on stdin means that the parent
+is gone: the engine exits.
 """
 
 from __future__ import annotations
@@ -75,6 +75,33 @@ class Rerank(Frame, frozen=True):
     request: RerankRequest
 
 
+class Tokenize(Frame, frozen=True):
+    """What the tokenizer makes of each text, and of its tokens again."""
+
+    texts: tuple[str, ...]
+
+
+class Render(Frame, frozen=True):
+    """What the model's own chat template makes of `messages` and `tools`, JSON lists as the template is given them."""
+
+    messages: str
+    tools: str = ""
+    add_generation_prompt: bool = True
+
+
+class Score(Frame, frozen=True):
+    """How well the model foresees a text. Only an engine that does nothing else answers."""
+
+    text: str
+
+
+class Probe(Frame, frozen=True):
+    """Look at what answers do not show, for the examination of a model; for an engine with a chat model."""
+
+    request_id: int
+    asked: Tokenize | Render | Score
+
+
 class Cancel(Frame, frozen=True):
     """Stop a request within one step. It still ends with `Finished(reason="cancelled")`; an Embed or Rerank ends
     without a word, since it has nothing to tell."""
@@ -102,7 +129,7 @@ class Shutdown(Frame, frozen=True):
     """Exit now; open requests are not answered any more."""
 
 
-Command = Load | Generate | Prefill | Embed | Rerank | Cancel | Pause | Resume | Forget | Shutdown
+Command = Load | Generate | Prefill | Embed | Rerank | Probe | Cancel | Pause | Resume | Forget | Shutdown
 
 # --- reports, child to parent --------------------------------------------------------------------------------------
 
@@ -139,6 +166,43 @@ class Reranked(Frame, frozen=True):
     ranking: Ranking
 
 
+class TokenizedText(Frame, frozen=True):
+    num_tokens: int
+    text: bytes  #: what the tokens say: the same text again, if all is well
+
+
+class Tokenized(Frame, frozen=True):
+    texts: tuple[TokenizedText, ...]
+
+
+class Rendered(Frame, frozen=True):
+    """`text` is None when the template refused, with its reason."""
+
+    text: str | None
+    refusal: str = ""
+    num_tokens: int = 0
+    num_bos: int = 0  #: tokens at the beginning that say "beginning": more than one is a mistake
+
+
+class Scored(Frame, frozen=True):
+    """Sums over the tokens of a text behind its first; `nats` and `entropy` are None when logits were no numbers."""
+
+    num_tokens: int
+    num_bytes: int
+    num_nan: int
+    num_infinite: int
+    nats: float | None  #: minus the sum of the log-probabilities of what came
+    entropy: float | None  #: mean of the distributions, in nats
+
+
+Finding = Tokenized | Rendered | Scored
+
+
+class Probed(Frame, frozen=True):
+    request_id: int
+    finding: Finding
+
+
 class Failed(Frame, frozen=True):
     request_id: int
     code: str
@@ -153,7 +217,7 @@ class LoadReport(Frame, frozen=True):
     load: EngineLoad
 
 
-Report = LoadProgress | Loaded | LoadFailed | Happened | Embedded | Reranked | Failed | LoadReport
+Report = LoadProgress | Loaded | LoadFailed | Happened | Embedded | Reranked | Probed | Failed | LoadReport
 
 # --- frames, for either side ---------------------------------------------------------------------------------------
 

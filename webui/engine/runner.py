@@ -6,6 +6,9 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from webui.engine.chunk import Chunk
 from webui.engine.drafting import DraftModel
 from webui.engine.prefix_cache import KvMemory
@@ -91,3 +94,6 @@ class Runner(KvMemory, Protocol):
 
     def sample(self, row: int, sampler: Sampler) -> Sampled:
         """The token that follows the `row`-th of the last batch's tokens with output, counted over all its chunks."""
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """What the model holds of every token of the vocabulary behind that token; valid until the next batch."""
