@@ -1,4 +1,4 @@
-"""The hub for everybody in the house: search, what a repository holds and whether it runs here, presets, newer versions.
+"""The hub for everybody in the house: search, what a repository holds and whether it runs here, presets, newer files.
 
 It knows the token and the machine's memory; fetching is `core/downloads`'.
 """
