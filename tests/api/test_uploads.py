@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from blake3 import blake3
 
 from webui.library.catalog import find_starter
 
@@ -76,3 +77,28 @@ async def test_a_piece_says_where_it_begins(client: httpx.AsyncClient) -> None:
     url = await begin(client, 1000)
     response = await client.patch(url, content=b"GGUF")
     assert (response.status_code, response.json()["error"]["param"]) == (400, "upload-offset")
+
+
+async def test_digests_prove_the_way_from_here_to_the_end(client: httpx.AsyncClient, starter: bytes) -> None:
+    url = await begin(client, len(starter))
+    middle = 1_000_000
+    await send(client, url, 0, starter[:middle])
+    asked = (await client.get(f"{url}/digest")).json()
+    assert asked == {"offset": middle, "blake3": blake3(starter[:middle]).hexdigest()}
+
+    rest = starter[middle:]
+    wrong = {"upload-offset": str(middle), "upload-digest": blake3(b"another file").hexdigest()}
+    refused = await client.patch(url, content=rest, headers=wrong)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "digest_mismatch")
+    assert "Mine" not in [model["id"] for model in (await client.get("/v1/models")).json()["data"]]
+
+    offset = int(refused.headers["upload-offset"])
+    right = {"upload-offset": str(offset), "upload-digest": blake3(starter).hexdigest()}
+    assert (await client.patch(url, content=starter[offset:], headers=right)).status_code == 204
+    assert (await client.get(url)).json()["state"] == "complete"
+
+
+async def test_a_digest_is_64_hex_digits(client: httpx.AsyncClient) -> None:
+    url = await begin(client, 1000)
+    refused = await client.patch(url, content=b"GGUF", headers={"upload-offset": "0", "upload-digest": "md5=1"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "upload-digest")

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 from aiofiles.threadpool.binary import AsyncFileIO
+from blake3 import blake3
 
 from tests.library.gguf_files import write_model
 from webui.errors import (
     DamagedGguf,
+    DigestMismatch,
     DiskFull,
     FileExists,
     ImportTakenOver,
@@ -31,6 +33,7 @@ from webui.errors import (
     WriteFailed,
 )
 from webui.library.catalog import Catalog
+from webui.library.part_digest import PartDigest
 from webui.library.uploads import Uploads
 
 DiskUsage = namedtuple("DiskUsage", "total used free")
@@ -50,6 +53,10 @@ def uploads(folder: Path) -> Uploads:
 def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A sound model of some 3 MB, so that it takes several batches."""
     return write_model(tmp_path_factory.mktemp("sound") / "sound.gguf", vocab=120_000).read_bytes()
+
+
+def digest_of(data: bytes) -> str:
+    return blake3(data).hexdigest()
 
 
 async def _chunks(data: bytes, size: int = 60_000) -> AsyncIterator[bytes]:
@@ -186,8 +193,10 @@ async def test_a_process_that_died_before_the_last_step_finishes_at_the_next_sta
     upload = await first.start("almost.gguf", len(content))
     (folder / "almost.gguf.part").write_bytes(content)
     assert [each.state for each in await Uploads(folder).list()] == ["receiving"]
-    done = await Uploads(folder, free_margin_bytes=0).start("almost.gguf", len(content))
-    assert (done.id, done.state) == (upload.id, "complete")
+    after = Uploads(folder, free_margin_bytes=0)
+    again = await after.start("almost.gguf", len(content))
+    assert (again.id, again.offset, again.state) == (upload.id, len(content), "receiving")
+    assert (await after.append(again.id, again.offset, _chunks(b""))).state == "complete"
     assert _names(folder) == ["almost.gguf"]
 
 
@@ -311,7 +320,8 @@ async def test_a_file_that_appeared_meanwhile_is_not_overwritten(
         await uploads.append(upload.id, 0, _chunks(content))
     assert (folder / "mine.gguf").read_bytes() == b"somebody copied it here"
     (folder / "mine.gguf").unlink()
-    assert (await uploads.start("mine.gguf", len(content))).state == "complete"  # nothing has to be sent again
+    again = await uploads.start("mine.gguf", len(content))
+    assert (await uploads.append(again.id, again.offset, _chunks(b""))).state == "complete"  # nothing is sent again
 
 
 async def test_a_part_of_another_program_is_left_alone(uploads: Uploads, folder: Path) -> None:
@@ -372,6 +382,76 @@ async def test_names_of_every_language_are_kept(uploads: Uploads, folder: Path, 
 async def test_a_file_too_small_to_be_a_model_is_refused_at_once(uploads: Uploads, size_bytes: int) -> None:
     with pytest.raises(NotGguf):
         await uploads.start("tiny.gguf", size_bytes)
+
+
+# --- digests -------------------------------------------------------------------------------------------------------
+
+
+async def test_what_an_earlier_run_left_is_told_as_a_digest(folder: Path, content: bytes) -> None:
+    before = Uploads(folder, free_margin_bytes=0)
+    upload = await before.start("resumed.gguf", len(content))
+    await before.append(upload.id, 0, _chunks(content[:2_000_000]))
+    assert await before.digest(upload.id) == (2_000_000, digest_of(content[:2_000_000]))
+    after = Uploads(folder, free_margin_bytes=0)
+    assert await after.digest(upload.id) == (2_000_000, digest_of(content[:2_000_000]))
+    rest = content[2_000_000:]
+    assert (await after.append(upload.id, 2_000_000, _chunks(rest), digest_of(content))).state == "complete"
+    assert (folder / "resumed.gguf").read_bytes() == content
+
+
+async def test_another_file_of_the_same_name_and_size_is_never_glued_on(folder: Path, content: bytes) -> None:
+    other = content[:-1_000_000] + bytes(1_000_000)
+    before = Uploads(folder, free_margin_bytes=0)
+    upload = await before.start("twin.gguf", len(content))
+    await before.append(upload.id, 0, _chunks(content[:500_000]))
+    after = Uploads(folder, free_margin_bytes=0)
+    wrong = bytes([*other[:100], 7, *other[101:]])  # differs in what is here already
+    with pytest.raises(DigestMismatch) as caught:
+        await after.append(upload.id, 500_000, _chunks(wrong[500_000:]), digest_of(wrong))
+    assert caught.value.details["expected"] == 500_000
+    assert (folder / "twin.gguf.part").read_bytes() == content[:500_000], "what the first one sent is still there"
+    assert not (folder / "twin.gguf").exists()
+    assert (await after.append(upload.id, 500_000, _chunks(content[500_000:]), digest_of(content))).state == "complete"
+
+
+async def test_what_a_bad_line_changed_is_taken_back_and_nothing_else(uploads: Uploads, content: bytes) -> None:
+    upload = await uploads.start("noisy.gguf", len(content))
+    await uploads.append(upload.id, 0, _chunks(content[:1_000_000]), digest_of(content[:1_000_000]))
+    line = Line()
+    line.send(b"\xff" + content[1_000_001:1_200_000])
+    line.send(ConnectionResetError())
+    with pytest.raises(ConnectionResetError):
+        await uploads.append(upload.id, 1_000_000, aiter(line), digest_of(content[:2_000_000]))
+    assert (await uploads.status(upload.id)).offset == 1_200_000, "nobody knows yet that it is wrong"
+    with pytest.raises(DigestMismatch):
+        await uploads.append(upload.id, 1_200_000, _chunks(content[1_200_000:]), digest_of(content))
+    assert (await uploads.status(upload.id)).offset == 1_000_000
+    assert await uploads.digest(upload.id) == (1_000_000, digest_of(content[:1_000_000]))
+    done = await uploads.append(upload.id, 1_000_000, _chunks(content[1_000_000:]), digest_of(content))
+    assert done.state == "complete"
+
+
+async def test_a_cancel_does_not_wait_for_a_long_reading(
+    folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Uploads(folder, free_margin_bytes=0)
+    upload = await before.start("long.gguf", len(content))
+    await before.append(upload.id, 0, _chunks(content[:2_000_000]))
+    after = Uploads(folder, free_margin_bytes=0)
+    is_reading = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def read_for_ever(self: PartDigest, path: Path, end: int) -> bool:
+        loop.call_soon_threadsafe(is_reading.set)
+        return True
+
+    monkeypatch.setattr(PartDigest, "read_on", read_for_ever)
+    asking = asyncio.create_task(after.digest(upload.id))
+    await is_reading.wait()
+    await after.cancel(upload.id)
+    with pytest.raises(UnknownUpload):
+        await asking
+    assert _names(folder) == []
 
 
 # --- the disk ------------------------------------------------------------------------------------------------------

@@ -22,8 +22,13 @@ class ObservedUploads:
     async def start(self, file_name: str, size_bytes: int) -> UploadStatus:
         return self._tell(await self._uploads.start(file_name, size_bytes))
 
-    async def append(self, upload_id: str, offset: int, chunks: AsyncIterator[bytes]) -> UploadStatus:
-        return self._tell(await self._uploads.append(upload_id, offset, chunks))
+    async def append(
+        self, upload_id: str, offset: int, chunks: AsyncIterator[bytes], digest: str | None = None
+    ) -> UploadStatus:
+        return self._tell(await self._uploads.append(upload_id, offset, chunks, digest))
+
+    async def digest(self, upload_id: str) -> tuple[int, str]:
+        return await self._uploads.digest(upload_id)
 
     async def status(self, upload_id: str) -> UploadStatus:
         return await self._uploads.status(upload_id)

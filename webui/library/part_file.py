@@ -93,6 +93,10 @@ class PartFile:
         self._sidecar.write_text(record, encoding="utf-8")
         self.path.touch(exist_ok=False)
 
+    def truncate(self, size_bytes: int) -> None:
+        """Forget what came behind these bytes."""
+        os.truncate(self.path, size_bytes)
+
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
         self._sidecar.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
-"""One import while this process serves it: its status, its lock, and the writing of one append.
+"""One import while this process serves it: its status, its digest, its lock, and the writing of one append.
 
 Bytes are appended in batches of a mebibyte; the event loop never waits for the disk and a file is never held in memory.
-It does not decide when an import begins, is whole or is over: `uploads.py` does.
+What a digest of the sender has proven is remembered, so that what a bad line brought is taken back and nothing else. It
+does not decide when an import begins, is whole or is over: `uploads.py` does.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import aiofiles
 from aiofiles.threadpool.binary import AsyncFileIO
 
-from webui.errors import DiskFull, NotGguf, TransferError, UploadTooLong, WriteFailed
+from webui.errors import DigestMismatch, DiskFull, NotGguf, TransferError, UploadTooLong, WriteFailed
 from webui.library.gguf_file import MAGIC
+from webui.library.part_digest import PartDigest
 from webui.library.part_file import PartFile
 
 BATCH_BYTES = 1 << 20
@@ -39,19 +41,22 @@ class UploadStatus:
 
 
 class Upload:
-    """One import in this process. The lock is held by whoever appends, finishes or removes."""
+    """One import in this process. The lock is held by whoever appends, reads, finishes or removes."""
 
     def __init__(self, part: PartFile, offset: int, free_margin_bytes: int) -> None:
         self.part = part
         self.free_margin_bytes = free_margin_bytes
         self.lock = asyncio.Lock()
         self.status = UploadStatus(part.id, part.name, part.size_bytes, offset, "receiving")
-        self._receiver: asyncio.Task[None] | None = None
+        self.digest = PartDigest()
+        # As far as the sender's digest was ours; at first what an earlier run left.
+        self._proven_bytes, self._proven_digest = offset, PartDigest()
+        self._work: asyncio.Task[None] | None = None
         self._verdict: TransferError | None = None
 
     @property
     def is_receiving(self) -> bool:
-        return self._receiver is not None
+        return self._work is not None
 
     @property
     def missing_bytes(self) -> int:
@@ -59,26 +64,64 @@ class Upload:
 
     def set_offset(self, offset: int) -> None:
         self.status = replace(self.status, offset=offset)
+        self._proven_bytes = min(self._proven_bytes, offset)
+        if self.digest.num_bytes > offset:
+            self.digest = PartDigest()
 
     def interrupt(self, verdict: TransferError) -> None:
-        """End an append that runs; its caller gets `verdict`."""
-        if self._receiver is not None:
+        """End the work on the file that runs; its caller gets `verdict`."""
+        if self._work is not None:
             self._verdict = verdict
-            self._receiver.cancel()
+            self._work.cancel()
 
-    async def receive(self, chunks: AsyncIterator[bytes]) -> None:
-        """Run one append in a task of its own, so that `interrupt` ends it and nothing else of the caller's."""
+    async def receive(self, chunks: AsyncIterator[bytes], digest: str | None) -> None:
+        """Append. `digest` is the sender's, of the file from its beginning to the last byte of `chunks`: where it is
+        not ours, all that was not proven before is taken back (DigestMismatch)."""
+        if digest is None:
+            await self._run(_append_chunks(self, chunks))
+            return
+        await self.catch_up()
+        self._note_proven_digest()
+        await self._run(_append_chunks(self, chunks))
+        if digest != self.digest.hex:
+            await self._take_back()
+            raise DigestMismatch(self.part.name, self.status.offset)
+        self._proven_bytes = self.status.offset
+        self._note_proven_digest()
+
+    async def catch_up(self) -> None:
+        """Bring the digest to the end of what is here, from the disk."""
+        if self.digest.num_bytes != self.status.offset:
+            await self._run(_read_on(self))
+
+    def _note_proven_digest(self) -> None:
+        if self.digest.num_bytes == self._proven_bytes:
+            self._proven_digest = self.digest.copy()
+
+    async def _take_back(self) -> None:
+        await on_disk(self.part, asyncio.to_thread(self.part.truncate, self._proven_bytes))
+        self.digest = self._proven_digest.copy()
+        self.set_offset(self._proven_bytes)
+
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work on the file in a task of its own, so that `interrupt` ends it and nothing else of the caller's."""
         self._verdict = None
-        self._receiver = asyncio.create_task(_append_chunks(self, chunks))
+        self._work = asyncio.create_task(work)
         try:
-            await self._receiver
+            await self._work
         except asyncio.CancelledError:
             caller = asyncio.current_task()
             if self._verdict is None or (caller is not None and caller.cancelling()):
                 raise
             raise self._verdict from None
         finally:
-            self._receiver = None
+            self._work = None
+
+
+async def _read_on(upload: Upload) -> None:
+    end = upload.status.offset
+    while await on_disk(upload.part, asyncio.to_thread(upload.digest.read_on, upload.part.path, end)):
+        pass
 
 
 async def _append_chunks(upload: Upload, chunks: AsyncIterator[bytes]) -> None:
@@ -110,6 +153,8 @@ async def _write(upload: Upload, output: AsyncFileIO, data: bytearray) -> None:
     rest = memoryview(data)
     while rest:
         written = await on_disk(upload.part, output.write(rest))
+        if upload.digest.num_bytes == upload.status.offset:
+            upload.digest.update(rest[:written])
         upload.set_offset(upload.status.offset + written)
         rest = rest[written:]
 

@@ -44,7 +44,8 @@ class Uploads:
         self._lock = asyncio.Lock()
 
     async def start(self, file_name: str, size_bytes: int) -> UploadStatus:
-        """Begin an import, or go on with an unfinished one of the same name and size (look at `offset`).
+        """Begin an import, or go on with an unfinished one of the same name and size: look at `offset`, and compare
+        `digest` with the file's before more of it is sent. An append finishes it, an empty one too.
 
         Raises InvalidFileName, NotGguf (too small to be one), FileExists, ImportUnderWay, DiskFull, WriteFailed.
         """
@@ -64,11 +65,24 @@ class Uploads:
         if not upload.is_receiving:
             async with upload.lock:
                 await self._refresh(upload)
-                await self._finish_if_whole(upload)
         return upload.status
 
-    async def append(self, upload_id: str, offset: int, chunks: AsyncIterator[bytes]) -> UploadStatus:
+    async def digest(self, upload_id: str) -> tuple[int, str]:
+        """How many bytes are here, and the BLAKE3 digest of these in hex. After a restart they are read from the disk
+        once; an append ends that (ImportTakenOver). Raises UnknownUpload."""
+        upload = await self._get(upload_id)
+        async with upload.lock:
+            await self._refresh(upload)
+            await upload.catch_up()
+            return upload.status.offset, upload.digest.hex
+
+    async def append(
+        self, upload_id: str, offset: int, chunks: AsyncIterator[bytes], digest: str | None = None
+    ) -> UploadStatus:
         """Write what `chunks` yields, from `offset` on, and finish the import when it is whole.
+
+        `digest` is the sender's BLAKE3 digest (hex) of the file from its first byte to the last of `chunks`. Where it
+        differs from that of what is here, what no digest has proven before is taken back (DigestMismatch).
 
         When the iterator fails or the caller is cancelled, what came is kept. An append that still runs for the same
         import is ended first (its connection is usually dead, and only the client knows). Raises UnknownUpload,
@@ -85,7 +99,7 @@ class Uploads:
                 raise OffsetMismatch(upload.status.offset)
             if upload.status.state == "receiving":
                 try:
-                    await upload.receive(chunks)
+                    await upload.receive(chunks, digest)
                 except ModelFileError as error:
                     await self._fail(upload, error)
                     raise
