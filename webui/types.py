@@ -163,6 +163,7 @@ class EngineOptions(Value, frozen=True):
     state_bytes: int = 0  #: the most that `state_dir` may hold
     draft_model_path: str | None = None  #: a small model with the same vocabulary that guesses ahead
     speculate: bool = True  #: guess ahead (prompt lookup, or the draft model) where it pays
+    chat_template: str | None = None  #: Jinja, in place of the file's own
 
 
 class EngineInfo(Value, frozen=True):

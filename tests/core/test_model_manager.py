@@ -10,7 +10,8 @@ from tests.core.fake_engine import PLAN, FakeCatalog, FakeEngines, model_file
 from tests.core.waiting import until
 from webui.config import Settings
 from webui.core.model_manager import ModelManager
-from webui.core.planning import Footprint, Target
+from webui.core.neighbours import Footprint, Neighbours
+from webui.core.planning import Target
 from webui.errors import (
     ContextTooLarge,
     EngineDied,
@@ -213,10 +214,10 @@ async def test_a_former_model_that_does_not_come_back_is_said_too(models: ModelM
 async def test_a_model_too_big_is_refused_before_the_running_one_is_touched(
     catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
 ) -> None:
-    asked: list[tuple[str, Footprint | None]] = []
+    asked: list[tuple[str, Neighbours]] = []
 
-    def plan(target: Target, running: Footprint | None) -> FitPlan:
-        asked.append((target.model.id, running))
+    def plan(target: Target, neighbours: Neighbours) -> FitPlan:
+        asked.append((target.model.id, neighbours))
         if target.model.id == "large":
             raise ModelTooBig("large", 90_000_000_000, 4_000_000_000)
         return PLAN
@@ -229,14 +230,15 @@ async def test_a_model_too_big_is_refused_before_the_running_one_is_touched(
     assert models.status.model == model_file("small")
     assert models.status.error is not None and "90.0 GB" in models.status.error
     assert engines.newest.is_running
-    assert asked == [("small", None), ("large", Footprint(pid=None, plan=PLAN))], "it counts what unloading frees"
+    freed = Neighbours(leaving=(Footprint(pid=None, plan=PLAN),))
+    assert asked == [("small", Neighbours()), ("large", freed)], "it counts what unloading frees"
     await models.close()
 
 
 async def test_a_file_that_breaks_the_planner_is_told_and_does_not_wedge_the_manager(
     catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
 ) -> None:
-    def plan(target: Target, running: Footprint | None) -> FitPlan:
+    def plan(target: Target, neighbours: Neighbours) -> FitPlan:
         if target.model.id == "large":
             raise ZeroDivisionError
         return PLAN
@@ -481,7 +483,7 @@ async def test_the_choice_survives_a_restart(
     await models.close()
     targets: list[Target] = []
 
-    def plan(target: Target, running: Footprint | None) -> FitPlan:
+    def plan(target: Target, neighbours: Neighbours) -> FitPlan:
         targets.append(target)
         return PLAN
 
@@ -497,7 +499,9 @@ async def test_the_flag_goes_before_the_choice_and_what_was_loaded_before_both(
 ) -> None:
     await preferences.set(model_id="small")
     flagged = settings.model_copy(update={"model": "large"})
-    models = ModelManager(catalog, preferences, flagged, engine_factory=engines, planner=lambda target, running: PLAN)
+    models = ModelManager(
+        catalog, preferences, flagged, engine_factory=engines, planner=lambda target, neighbours: PLAN
+    )
     assert (await models.default()).id == "large"
     await models.ensure_loaded()
     assert engines.started == ["large"]
@@ -559,7 +563,7 @@ async def test_deleting_another_model_leaves_the_loaded_one_running(models: Mode
 async def test_a_name_that_cannot_be_loaded_harms_nobody_else(
     catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
 ) -> None:
-    def plan(target: Target, running: Footprint | None) -> FitPlan:
+    def plan(target: Target, neighbours: Neighbours) -> FitPlan:
         if target.model.id == "large":
             raise ModelTooBig("large", 2, 1)
         return PLAN
@@ -578,7 +582,7 @@ async def test_a_name_that_cannot_be_loaded_harms_nobody_else(
 async def test_a_broken_file_is_refused_while_others_are_answered(
     catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
 ) -> None:
-    def plan(target: Target, running: Footprint | None) -> FitPlan:
+    def plan(target: Target, neighbours: Neighbours) -> FitPlan:
         if target.model.problem is not None:
             raise LoadFailed(target.model.id, target.model.problem)
         return PLAN

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from webui.core.engine import Engine, EngineFactory
-from webui.core.planning import Footprint, Target
+from webui.core.neighbours import Footprint
+from webui.core.planning import Target
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
 from webui.errors import EngineDied

@@ -18,6 +18,7 @@ from webui.core.adapters import AdapterChoice, find_adapters
 from webui.core.engine import Engine, EngineFactory
 from webui.core.engine_supervisor import EngineSupervisor
 from webui.core.model_load import Abandoned, ModelLoad
+from webui.core.neighbours import Neighbours
 from webui.core.planning import STATE_FOLDER, Planner, Target, choose_default, create_planner
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
@@ -90,7 +91,7 @@ class ModelManager:
         """What loading this model in place of the running one would take. Raises ModelTooBig, or what is wrong with
         the file."""
         target = self._target(await self._catalog.find(name), ctx, gpu_layers)
-        return await asyncio.to_thread(self._plan, target, self._supervisor.footprint)
+        return await asyncio.to_thread(self._plan, target, self._neighbours())
 
     # --- what is asked ---------------------------------------------------------------------------------------------
 
@@ -248,8 +249,12 @@ class ModelManager:
         """What is wrong with a file is said at once, not when the running answers have ended."""
         model = await self._catalog.find(name)
         if model.problem is not None or not model.is_chat:
-            await asyncio.to_thread(self._plan, self._target(model), self._supervisor.footprint)
+            await asyncio.to_thread(self._plan, self._target(model), self._neighbours())
         return model
+
+    def _neighbours(self) -> Neighbours:
+        running = self._supervisor.footprint
+        return Neighbours(leaving=(running,) if running is not None else ())
 
     def _is_loaded(self, wanted: ModelFile | None) -> bool:
         loaded = self._supervisor.target
@@ -312,7 +317,7 @@ class ModelManager:
     async def _swap(self, target: Target) -> Engine:
         """Stop what runs, start the target; when that fails, start again what ran. Under the lock."""
         try:
-            plan = await asyncio.to_thread(self._plan, target, self._supervisor.footprint)
+            plan = await asyncio.to_thread(self._plan, target, self._neighbours())
         except GlasshouseError as error:
             self._supervisor.note_error(str(error))
             raise
@@ -332,7 +337,7 @@ class ModelManager:
     async def _restore(self, former: Target, reason: str) -> None:
         _log.warning("Loading the former model again")
         try:
-            plan = await asyncio.to_thread(self._plan, former, None)
+            plan = await asyncio.to_thread(self._plan, former, Neighbours())
             await self._supervisor.start(former, plan)
         except GlasshouseError:
             _log.exception("The former model could not be loaded again")

@@ -1,7 +1,7 @@
 """Which model a request gets when it names none, and what its engine is started with.
 
-It knows the order of choices and what unloading the running engine would give back; the sums of a model's memory are
-`library/memory_fit`'s.
+It knows the order of choices; the sums of a model's memory are `library/memory_fit`'s and `embedding_fit`'s, and what is
+free beside other models is `neighbours`'.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
-import psutil
 
 from webui.config import Settings
+from webui.core.neighbours import Neighbours, memory_beside
 from webui.errors import LoadFailed, NoModel
+from webui.library.embedding_fit import plan_embedding_fit
 from webui.library.gguf import GgufHeader, ensure_chat_model, read_header
 from webui.library.hardware import count_physical_cores, read_memory
 from webui.library.memory_fit import FitPlan, Wishes, plan_fit
-from webui.types import EngineOptions, FlashAttention, KvType, Memory, ModelFile
+from webui.types import EngineOptions, FlashAttention, KvType, ModelFile
 
 _log = logging.getLogger(__name__)
 
@@ -37,17 +39,11 @@ class Target:
     kv_type: KvType | None = None
     flash_attention: FlashAttention | None = None
     slots: int | None = None
+    chat_template: str | None = None  #: None: the file's own
+    draft_model: Path | Literal["none"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """What the running engine holds: its process and the plan that it was started with."""
-
-    pid: int | None
-    plan: FitPlan
-
-
-Planner = Callable[[Target, Footprint | None], FitPlan]
+Planner = Callable[[Target, Neighbours], FitPlan]
 
 
 def choose_default(models: list[ModelFile]) -> ModelFile:
@@ -69,19 +65,29 @@ def create_planner(settings: Settings) -> Planner:
     called unusable.
     """
 
-    def plan(target: Target, running: Footprint | None) -> FitPlan:
+    def plan(target: Target, neighbours: Neighbours) -> FitPlan:
         header = read_header(target.model.path)
         if target.model.problem is not None:
             raise LoadFailed(target.model.name, target.model.problem)
+        memory = memory_beside(read_memory(), neighbours)
+        threads = settings.threads or count_physical_cores()
+        if target.model.kind in {"embedding", "rerank"}:
+            gpu_layers = settings.gpu_layers if target.gpu_layers is None else target.gpu_layers
+            return plan_embedding_fit(header, target.model.name, memory, threads=threads, gpu_layers=gpu_layers)
         ensure_chat_model(header, target.model.name)
-        memory = read_memory()
-        if running is not None:
-            memory = memory_without(memory, running)
-        draft = _read_draft(settings.draft_model, target.model, header)
+        draft_path = _find_draft(settings, target)
+        draft = _read_draft(draft_path, target.model, header)
         fit = plan_fit(header, target.model.name, memory, _wishes(settings, target, draft))
-        return replace(fit, options=_with_files(fit.options, settings, has_draft=draft is not None))
+        options = _with_files(fit.options, settings, draft_path if draft is not None else None)
+        return replace(fit, options=msgspec.structs.replace(options, chat_template=target.chat_template))
 
     return plan
+
+
+def _find_draft(settings: Settings, target: Target) -> Path | None:
+    if target.draft_model is None:
+        return settings.draft_model
+    return target.draft_model if isinstance(target.draft_model, Path) else None
 
 
 def _read_draft(path: Path | None, model: ModelFile, header: GgufHeader) -> GgufHeader | None:
@@ -113,38 +119,12 @@ def _wishes(settings: Settings, target: Target, draft: GgufHeader | None) -> Wis
     )
 
 
-def _with_files(options: EngineOptions, settings: Settings, *, has_draft: bool) -> EngineOptions:
+def _with_files(options: EngineOptions, settings: Settings, draft_model: Path | None) -> EngineOptions:
     """What an engine finds and leaves on disk."""
     return msgspec.structs.replace(
         options,
         state_dir=str(settings.data_dir / STATE_FOLDER) if settings.state_mb else None,
         state_bytes=settings.state_mb << 20,
-        draft_model_path=str(settings.draft_model.resolve()) if has_draft and settings.draft_model else None,
+        draft_model_path=str(draft_model.resolve()) if draft_model is not None else None,
         speculate=settings.speculate,
     )
-
-
-def memory_without(memory: Memory, running: Footprint) -> Memory:
-    """The memory as it will be once the running engine is gone.
-
-    Of RAM only what the process holds alone counts: the weights that it maps from the file are page cache, which the
-    system counts as available already. VRAM comes back as the plan took it, shared out evenly over the GPUs.
-    """
-    ram_free = min(memory.ram_total, memory.ram_free + _private_bytes(running.pid))
-    if not memory.gpus or not running.plan.vram_needed:
-        return msgspec.structs.replace(memory, ram_free=ram_free)
-    share = running.plan.vram_needed // len(memory.gpus)
-    gpus = tuple(
-        msgspec.structs.replace(gpu, free_bytes=min(gpu.total_bytes, gpu.free_bytes + share)) for gpu in memory.gpus
-    )
-    return msgspec.structs.replace(memory, ram_free=ram_free, gpus=gpus)
-
-
-def _private_bytes(pid: int | None) -> int:
-    if pid is None:
-        return 0
-    try:
-        info = psutil.Process(pid).memory_info()
-    except psutil.Error:
-        return 0
-    return max(0, info.rss - getattr(info, "shared", 0))  # not every system tells what is shared
