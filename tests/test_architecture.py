@@ -19,11 +19,12 @@ ROOMS = {
     "engine": NOUNS,
     "library": NOUNS,
     "store": NOUNS,
-    "core": NOUNS | {"engine", "library", "store"},
-    "api": NOUNS | {"engine", "library", "store", "core"},
-    "ui": NOUNS | {"engine", "library", "store", "core"},
+    "workbench": NOUNS | {"library"},
+    "core": NOUNS | {"engine", "library", "store", "workbench"},
+    "api": NOUNS | {"engine", "library", "store", "workbench", "core"},
+    "ui": NOUNS | {"engine", "library", "store", "workbench", "core"},
     "server": NOUNS | {"core", "api", "ui"},
-    "cli": NOUNS | {"engine", "library", "store", "core", "server"},
+    "cli": NOUNS | {"engine", "library", "store", "workbench", "core", "server"},
     "__main__": {"cli"},
 }
 """Which rooms a room may import from. `server` puts the pages and the wire together, `cli` starts it."""
@@ -33,6 +34,7 @@ FOREIGN = {
     "engine": FRAMEWORKS | {"aiosqlite"},
     "library": FRAMEWORKS | {"aiosqlite"},
     "store": FRAMEWORKS,
+    "workbench": FRAMEWORKS | {"aiosqlite"},
     "core": FRAMEWORKS,
     "api": {"nicegui", "typer", "rich"},
     "ui": {"typer", "rich"},
@@ -52,7 +54,7 @@ LLAMA_CPP = {
         "sampler_chain",
         "embedding_runner",
     )
-}
+} | {Path(f"workbench/{name}.py") for name in ("llama_quantize", "ggml_rows")}
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
@@ -69,14 +71,14 @@ def complaint(room: str, file: Path, name: str) -> str | None:
     """Why this import is wrong, or None."""
     top, _, rest = name.partition(".")
     if top == "llama_cpp" and file not in LLAMA_CPP:
-        return "only the modules of engine/ that are listed here see llama_cpp"
+        return "only the modules that are listed here see llama_cpp"
     if top in FOREIGN.get(room, ()):
         return f"{room}/ knows nothing of {top}"
     target = rest.partition(".")[0]
     if top != "webui" or target not in ROOMS or target == room:
         return None
-    if target == "engine" and not f"{rest}.".startswith("engine.protocol."):
-        return "from outside engine/ only engine.protocol is imported"
+    if target in {"engine", "workbench"} and not f"{rest}.".startswith(f"{target}.protocol."):
+        return f"from outside {target}/ only {target}.protocol is imported"
     if target not in ROOMS[room]:
         return f"{room} may import from {', '.join(sorted(ROOMS[room])) or 'no other room'}, not from {target}"
     return None

@@ -22,6 +22,7 @@ from webui.core.engine import EngineFactory
 from webui.core.engine_client import EngineClient
 from webui.core.model_manager import ModelManager
 from webui.core.uploads import ObservedUploads
+from webui.core.workbench import Workbench
 from webui.library.catalog import Catalog
 from webui.library.uploads import Uploads
 from webui.store.conversations import ConversationStore
@@ -41,6 +42,7 @@ class Application:
     preferences: Preferences
     catalog: Catalog
     uploads: ObservedUploads
+    workbench: Workbench
     models: ModelManager
     embedding_models: EmbeddingModels
     chats: Chats
@@ -110,6 +112,11 @@ class Application:
         self.uploads = ObservedUploads(
             Uploads(settings.models_dir), on_complete=lambda: self.models.catalog_changed.emit(None)
         )
+        self.workbench = Workbench(
+            lambda: self.catalog, settings.models_dir, on_complete=lambda: self.models.catalog_changed.emit(None)
+        )
+        closing.push_async_callback(self.workbench.close)
+        await self.workbench.open()
         self.chats = Chats(conversations, self.models, self.preferences)
         closing.push_async_callback(self.chats.close)
         self.access = Access(

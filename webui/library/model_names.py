@@ -52,6 +52,11 @@ def display_name(path: Path, general_name: str = "") -> str:
     return _words(general_name) or _words(path.parent.name) or name or id_from_path(path)
 
 
+def without_quantization(stem: str) -> str:
+    """ "SmolLM2-135M-Instruct" of "SmolLM2-135M-Instruct.Q4_1"; a name that is nothing else stays as it is."""
+    return _QUANTIZATION.sub("", stem) or stem
+
+
 def _words(text: str) -> str:
     """Separators become spaces, except in numbers ("1.5B", "v0.3")."""
     text = "".join(each for each in text if each.isprintable())[:200]
