@@ -18,10 +18,12 @@ from webui.errors import LoadFailed, ModelTooBig
 from webui.library import model_sizes
 from webui.library.catalog import find_starter
 from webui.library.gguf import GgufHeader, read_header
+from webui.library.gguf_layers import LayerMemory
 from webui.library.memory_fit import FitPlan, Wishes, plan_fit
 from webui.types import EngineOptions, Gpu, KvLayout, KvType, Memory
 
 GIB = 1 << 30
+ATTENTION = LayerMemory(keys=8 * 128, values=8 * 128)  #: a layer of Llama 3.1 8B
 _SILENT = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)  # the one before must not be called again
 
 
@@ -50,6 +52,7 @@ def eight_billion(starter: GgufHeader) -> GgufHeader:
         num_kv_heads=(8,) * 32,
         key_length=128,
         value_length=128,
+        layers=(ATTENTION,) * 32,
         embedding_length=4096,
         feed_forward_length=14_336,
         vocab_size=128_256,
@@ -253,15 +256,15 @@ def test_layers_for_a_gpu_that_nvml_does_not_see_are_passed_on(eight_billion: Gg
 
 def test_sliding_windows_and_recurrent_layers_take_less_kv(eight_billion: GgufHeader) -> None:
     full = _plan(eight_billion, _machine(64), slots=1).kv_bytes
-    windows = replace(eight_billion, sliding_window=1024, swa_layers=(True, False) * 16)
-    hybrid = replace(eight_billion, num_kv_heads=(0, 8) * 16, recurrent_state_length=16 * 8192)
+    windows = replace(eight_billion, sliding_window=1024, layers=(replace(ATTENTION, is_window=True), ATTENTION) * 16)
+    hybrid = replace(eight_billion, layers=(LayerMemory(state=16 * 8192), ATTENTION) * 16)
     assert full == 8192 * 32 * 8 * 256 * 2
     assert _plan(windows, _machine(64), slots=1).kv_bytes == full // 2 + 1536 * 16 * 8 * 256 * 2
     assert full // 2 < _plan(hybrid, _machine(64), slots=1).kv_bytes < full * 0.6
 
 
 def test_a_layer_that_attends_and_remembers_keeps_both(eight_billion: GgufHeader) -> None:
-    both = replace(eight_billion, recurrent_state_length=1_000_000)
+    both = replace(eight_billion, layers=(replace(ATTENTION, state=1_000_000),) * 32)
     more = _plan(both, _machine(64)).kv_bytes - _plan(eight_billion, _machine(64)).kv_bytes
     assert more == 32 * 8 * 1_000_000 * 4, "32 layers, 8 slots"
 
@@ -291,7 +294,7 @@ def kv_megabytes(path: Path, options: EngineOptions) -> float:
 
 
 def test_a_file_that_tells_nothing_still_gets_a_plan(starter: GgufHeader, tmp_path: Path) -> None:
-    silent = replace(starter, context_train=0, num_layers=0, num_kv_heads=(), layer_bytes=(), vocab_size=0)
+    silent = replace(starter, context_train=0, num_layers=0, num_kv_heads=(), layers=(), layer_bytes=(), vocab_size=0)
     options = _plan(silent, _machine(8)).options
     assert options.context_tokens == 8192
     assert options.kv_tokens >= 8192

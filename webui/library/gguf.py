@@ -13,7 +13,9 @@ from typing import TypeVar
 from webui.errors import DamagedGguf, UnsupportedModel
 from webui.library.byte_reader import KnownArrays
 from webui.library.ggml_types import FILE_TYPES, GUESSED_FILE_TYPE
-from webui.library.gguf_file import GgufFile, MetadataValue, parse_gguf_file
+from webui.library.gguf_fields import GgufFields
+from webui.library.gguf_file import GgufFile, parse_gguf_file
+from webui.library.gguf_layers import LayerMemory, head_lengths, layer_memories, num_kv_heads, sliding_window
 from webui.library.split import list_parts
 from webui.types import ModelKind
 
@@ -21,16 +23,12 @@ _Key = TypeVar("_Key", int, str)
 
 _MAX_LAYERS = 4096
 _RANK_POOLING = 4
-_MAX_COUNT = (1 << 31) - 1  # llama.cpp keeps these in 32 bits
 
 # Architectures without a key that tells: models that embed or rank, and files that llama.cpp cannot chat with at all.
 _EMBEDDING_ARCHITECTURES = frozenset(
     {"bert", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "eurobert"}
     | {"gemma-embedding", "t5encoder"}
 )
-# Every n-th layer attends to everything, the others to a sliding window, where the file does not say which (llama.cpp
-# knows them by architecture: llama-model.cpp, `set_swa_pattern`).
-_SWA_PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "cohere2": 4, "exaone4": 4, "gpt-oss": 2}
 _UNSUPPORTED_ARCHITECTURES = {
     "clip": "it is the image or sound reader (mmproj) of another model",
     "wavtokenizer-dec": "it turns codes into sound",
@@ -61,13 +59,15 @@ class GgufHeader:
     num_heads: int
     num_kv_heads: tuple[int, ...]  #: of every layer; 0 where a layer keeps no KV (recurrent layers)
     key_length: int  #: of one head
-    value_length: int
+    value_length: int  #: 0 where the key holds the value too (MLA)
+    layers: tuple[LayerMemory, ...]  #: what each of them remembers
     embedding_length: int
     feed_forward_length: int
     vocab_size: int
     sliding_window: int  #: tokens; 0 without
-    swa_layers: tuple[bool, ...]  #: which layers see only the sliding window; () when none does
     num_experts: int
+    num_experts_used: int
+    expert_length: int  #: the feed-forward length of one expert
     pooling_type: int  #: llama.cpp's: 0 none, 1 mean, 2 CLS, 3 last, 4 rank
     is_causal: bool
     chat_template: str | None
@@ -75,7 +75,6 @@ class GgufHeader:
     input_bytes: int  #: the token embeddings, which stay in RAM
     output_bytes: int  #: what stands behind the last layer
     has_output: bool  #: False: the output layer shares the token embeddings
-    recurrent_state_length: int  #: numbers that a layer without KV keeps for each sequence
 
     @property
     def is_adapter(self) -> bool:
@@ -138,14 +137,14 @@ def ensure_chat_model(header: GgufHeader, name: str) -> None:
 
 
 def _describe(files: list[GgufFile], name: str) -> GgufHeader:
-    fields = _Fields(files[0].metadata, name)
+    fields = GgufFields(files[0].metadata, name)
     num_layers = fields.count("block_count", limit=_MAX_LAYERS)
     heads = fields.per_layer("attention.head_count", num_layers)
-    embedding_length = fields.count("embedding_length")
     num_heads = max(heads, default=0)
-    head_length = embedding_length // num_heads if num_heads else 0
-    other = _sum_tables([file.other_bytes for file in files])
-    layers = _sum_tables([file.layer_bytes for file in files])
+    kv_heads = num_kv_heads(fields, num_layers)
+    lengths = head_lengths(fields, num_heads)
+    other = sum_tables([file.other_bytes for file in files])
+    layers = sum_tables([file.layer_bytes for file in files])
     input_bytes = sum(size for tensor, size in other.items() if tensor.startswith("token_embd"))
     return GgufHeader(
         version=files[0].version,
@@ -160,15 +159,17 @@ def _describe(files: list[GgufFile], name: str) -> GgufHeader:
         context_train=fields.count("context_length"),
         num_layers=num_layers,
         num_heads=num_heads,
-        num_kv_heads=_kv_heads(fields, heads, num_layers),
-        key_length=fields.count("attention.key_length", head_length),
-        value_length=fields.count("attention.value_length", head_length),
-        embedding_length=embedding_length,
+        num_kv_heads=kv_heads,
+        key_length=lengths.full[0],
+        value_length=lengths.full[1],
+        layers=layer_memories(fields, num_heads, kv_heads, lengths),
+        embedding_length=fields.count("embedding_length"),
         feed_forward_length=max(fields.per_layer("feed_forward_length", num_layers), default=0),
         vocab_size=files[0].array_lengths.get("tokenizer.ggml.tokens", 0) or fields.count("vocab_size"),
-        sliding_window=fields.count("attention.sliding_window"),
-        swa_layers=_swa_layers(fields, num_layers),
+        sliding_window=sliding_window(fields),
         num_experts=fields.count("expert_count"),
+        num_experts_used=fields.count("expert_used_count"),
+        expert_length=fields.count("expert_feed_forward_length"),
         pooling_type=fields.count("pooling_type"),
         is_causal=bool(fields.count("attention.causal", 1)),
         chat_template=fields.text("tokenizer.chat_template") or None,
@@ -176,83 +177,19 @@ def _describe(files: list[GgufFile], name: str) -> GgufHeader:
         input_bytes=input_bytes,
         output_bytes=sum(other.values()) - input_bytes,
         has_output="output.weight" in other,
-        recurrent_state_length=fields.count("ssm.state_size") * fields.count("ssm.inner_size"),
     )
 
 
-class _Fields:
-    """Metadata by name, where a value of the wrong kind means a damaged file."""
-
-    def __init__(self, metadata: dict[str, MetadataValue], file_name: str) -> None:
-        self._metadata = metadata
-        self._file_name = file_name
-        self.architecture = self.text("general.architecture")
-        if not self.architecture:
-            raise DamagedGguf(file_name, "it does not name its architecture")
-
-    def has(self, key: str) -> bool:
-        return f"{self.architecture}.{key}" in self._metadata
-
-    def text(self, key: str) -> str:
-        value = self._metadata.get(key, "")
-        if not isinstance(value, str):
-            raise DamagedGguf(self._file_name, f"{key} is not a text")
-        return value
-
-    def count(self, key: str, default: int = 0, limit: int = _MAX_COUNT) -> int:
-        """A number of the model's own architecture. Some files give one per layer where most give one: the largest."""
-        return max(self._numbers(key, default, limit), default=default)
-
-    def per_layer(self, key: str, num_layers: int) -> tuple[int, ...]:
-        values = self._numbers(key, 0, _MAX_COUNT)
-        if len(values) == 1:
-            return values * num_layers
-        return (values + (0,) * num_layers)[:num_layers]
-
-    def _numbers(self, key: str, default: int, limit: int) -> tuple[int, ...]:
-        value = self._metadata.get(f"{self.architecture}.{key}", default)
-        values = value if isinstance(value, tuple) else (value,)
-        counts = tuple(int(each) for each in values if isinstance(each, int) and 0 <= each <= limit)
-        if len(counts) != len(values):
-            raise DamagedGguf(self._file_name, f"{key} is not a usable number")
-        return counts
-
-    def file_type(self) -> str:
-        value = self._metadata.get("general.file_type")
-        return FILE_TYPES.get(value & ~GUESSED_FILE_TYPE, "") if isinstance(value, int) else ""
-
-
-def _quantization(fields: _Fields, files: list[GgufFile]) -> str:
+def _quantization(fields: GgufFields, files: list[GgufFile]) -> str:
     """What the file says, else the type that most of its bytes have."""
-    sizes = _sum_tables([file.type_bytes for file in files])
-    return fields.file_type() or max(sizes, key=lambda name: sizes[name], default="")
+    sizes = sum_tables([file.type_bytes for file in files])
+    value = fields.number("general.file_type")
+    said = FILE_TYPES.get(int(value) & ~GUESSED_FILE_TYPE, "") if value is not None else ""
+    return said or max(sizes, key=lambda name: sizes[name], default="")
 
 
-def _kv_heads(fields: _Fields, heads: tuple[int, ...], num_layers: int) -> tuple[int, ...]:
-    """Files without the key have as many KV heads as heads; hybrids attend only in every n-th layer."""
-    kv_heads = (
-        fields.per_layer("attention.head_count_kv", num_layers) if fields.has("attention.head_count_kv") else heads
-    )
-    interval = fields.count("full_attention_interval")
-    if interval > 1:
-        return tuple(count if (layer + 1) % interval == 0 else 0 for layer, count in enumerate(kv_heads))
-    return kv_heads
-
-
-def _swa_layers(fields: _Fields, num_layers: int) -> tuple[bool, ...]:
-    """The pattern is one number or one truth for each layer; llama.cpp's `is_swa` in the first case."""
-    if not fields.count("attention.sliding_window"):
-        return ()
-    if fields.has("attention.sliding_window_pattern"):
-        pattern = fields.per_layer("attention.sliding_window_pattern", num_layers)
-    else:
-        pattern = (_SWA_PATTERNS.get(fields.architecture, 1),) * num_layers
-    if len(set(pattern)) == 1 and pattern[0] > 1:
-        return tuple(layer % pattern[0] < pattern[0] - 1 for layer in range(num_layers))
-    return tuple(bool(each) for each in pattern) if 0 in pattern else ()
-
-
-def _sum_tables(tables: list[dict[_Key, int]]) -> dict[_Key, int]:
+def sum_tables(tables: list[dict[_Key, int]]) -> dict[_Key, int]:
+    """What the parts of a model have together."""
     total: dict[_Key, int] = {}
     for table in tables:
         for key, size in table.items():

@@ -30,6 +30,8 @@ _MAX_KEPT_STRING_BYTES = 1 << 20
 _MAX_KEPT_STRINGS_BYTES = 8 << 20
 _MAX_KEPT_NUMBERS = 1 << 18
 _MAX_KEPT_ARRAY_LENGTH = 1 << 12  # one number per layer is kept, one per token is not
+_MAX_KEPT_LIST_LENGTH = 1 << 6  # of short texts: tags and languages are kept, words are not
+_MAX_LISTED_TEXT_BYTES = 1 << 8
 _MAX_DIMENSIONS = 4
 _MAX_ARRAY_DEPTH = 4
 _MAX_ALIGNMENT = 1 << 20
@@ -48,13 +50,15 @@ _ARRAY = 9
 _LAYER = re.compile(r"blk\.(\d{1,4})\.")
 
 Scalar = int | float | str
-MetadataValue = Scalar | tuple[int | float, ...]
+MetadataValue = Scalar | tuple[int | float, ...] | tuple[str, ...]
+Span = tuple[int, int]  # first byte, and the one behind the last
 
 
 @dataclass(frozen=True, slots=True)
 class GgufFile:
     """One file's metadata and the sums over its tensors. `layer_bytes` maps the N of "blk.N." to bytes, `other_bytes`
-    the names of all other tensors. Arrays that are long, or of strings, are only in `array_lengths`."""
+    the names of all other tensors. Arrays that are long are only in `array_lengths`; `text_spans` tells where in the
+    file the texts of such an array lie."""
 
     version: int
     file_bytes: int
@@ -63,7 +67,9 @@ class GgufFile:
     num_elements: int
     metadata: dict[str, MetadataValue]
     array_lengths: dict[str, int]
+    text_spans: dict[str, Span] = field(default_factory=dict)
     type_bytes: dict[str, int] = field(default_factory=dict)
+    type_tensors: dict[str, int] = field(default_factory=dict)  #: tensors of each type
     layer_bytes: dict[int, int] = field(default_factory=dict)
     other_bytes: dict[str, int] = field(default_factory=dict)
 
@@ -91,8 +97,10 @@ def _parse(reader: ByteReader, size: int, name: str) -> GgufFile:
     num_tensors, num_keys = (int(count) for count in reader.unpack(_COUNTS))
     if num_keys > _MAX_KEYS or num_tensors > _MAX_TENSORS:
         raise MalformedBytes("its header counts more entries than any model has")
-    metadata, array_lengths = _read_metadata(reader, num_keys)
-    tensors = _TensorTable(_alignment(metadata), name)
+    metadata = _Metadata()
+    for _ in range(num_keys):
+        metadata.read(reader)
+    tensors = _TensorTable(_alignment(metadata.values), name)
     for _ in range(num_tensors):
         tensors.read(reader)
     data_start = _padded(reader.position, tensors.alignment)
@@ -105,9 +113,11 @@ def _parse(reader: ByteReader, size: int, name: str) -> GgufFile:
         tensor_bytes=tensors.total_bytes,
         num_tensors=num_tensors,
         num_elements=tensors.num_elements,
-        metadata=metadata,
-        array_lengths=array_lengths,
+        metadata=metadata.values,
+        array_lengths=metadata.array_lengths,
+        text_spans=metadata.text_spans,
         type_bytes=tensors.type_bytes,
+        type_tensors=tensors.type_tensors,
         layer_bytes=tensors.layer_bytes,
         other_bytes=tensors.other_bytes,
     )
@@ -129,40 +139,54 @@ def _read_version(reader: ByteReader, name: str) -> int:
 # --- metadata ------------------------------------------------------------------------------------------------------
 
 
-def _read_metadata(reader: ByteReader, num_keys: int) -> tuple[dict[str, MetadataValue], dict[str, int]]:
-    metadata: dict[str, MetadataValue] = {}
-    array_lengths: dict[str, int] = {}
-    kept_bytes = kept_numbers = 0
-    for _ in range(num_keys):
+class _Metadata:
+    """Keys and values as they are read, those that are kept in bounded memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, MetadataValue] = {}
+        self.array_lengths: dict[str, int] = {}
+        self.text_spans: dict[str, Span] = {}
+        self._text_room = _MAX_KEPT_STRINGS_BYTES
+        self._number_room = _MAX_KEPT_NUMBERS
+
+    def read(self, reader: ByteReader) -> None:
         key = _read_string(reader, _MAX_KEY_BYTES, "a metadata key")
         kind = int(reader.unpack(_U32)[0])
-        if key in metadata or key in array_lengths:
+        if key in self.values or key in self.array_lengths:
             raise MalformedBytes("a metadata key comes twice")
         if kind == _ARRAY:
-            array_lengths[key], values = _read_array(reader)
-            kept_numbers += len(values or ())
-            if values is not None and kept_numbers <= _MAX_KEPT_NUMBERS:
-                metadata[key] = values
+            self._read_array(reader, key)
         elif kind == _STRING:
             length = _read_length(reader)
-            kept_bytes += min(length, _MAX_KEPT_STRING_BYTES)
-            if length > _MAX_KEPT_STRING_BYTES or kept_bytes > _MAX_KEPT_STRINGS_BYTES:
-                reader.skip(length)
-            else:
-                metadata[key] = reader.read(length).decode("utf-8", "replace")
+            text = self._read_text(reader, length, _MAX_KEPT_STRING_BYTES)
+            if text is not None:
+                self.values[key] = text
         else:
-            metadata[key] = reader.unpack(_scalar(kind))[0]
-    return metadata, array_lengths
+            self.values[key] = reader.unpack(_scalar(kind))[0]
 
+    def _read_array(self, reader: ByteReader, key: str) -> None:
+        kind, length = (int(value) for value in reader.unpack(_ARRAY_HEAD))
+        self.array_lengths[key] = length
+        start = reader.position
+        if kind in _SCALARS and length <= min(_MAX_KEPT_ARRAY_LENGTH, self._number_room):
+            scalar = _scalar(kind)
+            self.values[key] = reader.unpack(struct.Struct(f"<{length}{scalar.format[-1]}"))
+            self._number_room -= length
+        elif kind == _STRING and length <= _MAX_KEPT_LIST_LENGTH:
+            texts = [self._read_text(reader, _read_length(reader), _MAX_LISTED_TEXT_BYTES) for _ in range(length)]
+            self.values[key] = tuple(text for text in texts if text is not None)
+        else:
+            _skip_elements(reader, kind, length, _MAX_ARRAY_DEPTH)
+            if kind == _STRING:
+                self.text_spans[key] = (start, reader.position)
 
-def _read_array(reader: ByteReader) -> tuple[int, tuple[int | float, ...] | None]:
-    """The length, and the values where they are few numbers."""
-    kind, length = (int(value) for value in reader.unpack(_ARRAY_HEAD))
-    if kind in _SCALARS and length <= _MAX_KEPT_ARRAY_LENGTH:
-        scalar = _scalar(kind)
-        return length, reader.unpack(struct.Struct(f"<{length}{scalar.format[-1]}"))
-    _skip_elements(reader, kind, length, _MAX_ARRAY_DEPTH)
-    return length, None
+    def _read_text(self, reader: ByteReader, length: int, max_bytes: int) -> str | None:
+        """None for a text that is too long to keep, or for which there is no room any more."""
+        if length > min(max_bytes, self._text_room):
+            reader.skip(length)
+            return None
+        self._text_room -= length
+        return reader.read(length).decode("utf-8", "replace")
 
 
 def _skip_elements(reader: ByteReader, kind: int, length: int, depth: int) -> None:
@@ -219,6 +243,7 @@ class _TensorTable:
         self.total_bytes = 0
         self.data_end = 0  #: behind the last tensor, from the start of the data
         self.type_bytes: dict[str, int] = {}
+        self.type_tensors: dict[str, int] = {}
         self.layer_bytes: dict[int, int] = {}
         self.other_bytes: dict[str, int] = {}
         self._file_name = file_name
@@ -253,6 +278,7 @@ class _TensorTable:
     def _add(self, name: str, type_name: str, size: int) -> None:
         self.total_bytes += size
         self.type_bytes[type_name] = self.type_bytes.get(type_name, 0) + size
+        self.type_tensors[type_name] = self.type_tensors.get(type_name, 0) + 1
         layer = _LAYER.match(name)
         if layer:
             number = int(layer[1])

@@ -56,16 +56,13 @@ class ModelSizes:
         self.weights = header.tensor_bytes
         self.num_layers = header.num_layers
         self._layer_weights = header.layer_bytes
-        head_bytes = (header.key_length + header.value_length) * _BLOCK_BYTES[kv_type] // _BLOCK_LENGTH
-        self._kv_per_token = tuple(heads * head_bytes for heads in header.num_kv_heads)
-        # For each slot: in layers that keep no KV; where all of them keep some, they have both (Falcon-H1).
-        state = header.recurrent_state_length * _FLOAT_BYTES
-        has_both = all(self._kv_per_token)
-        self._states = tuple(state if has_both or not size else 0 for size in self._kv_per_token)
+        block = _BLOCK_BYTES[kv_type]
+        self._kv_per_token = tuple((layer.keys + layer.values) * block // _BLOCK_LENGTH for layer in header.layers)
+        self._states = tuple(layer.state * _FLOAT_BYTES for layer in header.layers)  # for each slot
+        self._swa_layers = tuple(layer.is_window for layer in header.layers)
         # Tied embeddings: a GPU that takes the output layer gets a copy of the input embeddings.
         self._output = header.output_bytes if header.has_output else header.output_bytes + header.input_bytes
         self._width = 2 * header.feed_forward_length + 6 * header.embedding_length
-        self._swa_layers = header.swa_layers or (False,) * header.num_layers
         self._window = header.sliding_window
         self._vocab_size = header.vocab_size
         # Attention for one token and one cell: the F16 mask; without flash attention F32, and every head's scores.
