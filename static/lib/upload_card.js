@@ -17,8 +17,10 @@ function describe(item) {
       return "Waits for its turn";
     case "offline":
       return `${share} · connection lost, trying again`;
+    case "checking":
+      return `Checking the ${formatBytes(item.sent)} that are here already · ${checked(item)} %`;
     case "interrupted":
-      return `Stopped at ${percent(item)} %. Choose the same file to go on.`;
+      return `Broken off at ${percent(item)} %: drop the file again to go on`;
     case "done":
       return "Ready to load";
     default:
@@ -31,6 +33,9 @@ function describe(item) {
 
 /** @param {import("./uploads.js").Upload} item */
 const percent = (item) => (item.size ? Math.floor((100 * item.sent) / item.size) : 0);
+
+/** @param {import("./uploads.js").Upload} item */
+const checked = (item) => (item.sent ? Math.floor((100 * item.checked) / item.sent) : 0);
 
 /** Opens a file picker and goes on with the same file. @param {import("./uploads.js").Upload} item */
 function chooseAgain(item) {

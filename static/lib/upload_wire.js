@@ -44,6 +44,16 @@ export async function readStatus(id) {
   return answer?.ok ? answer.json() : null;
 }
 
+/**
+ * What is there, as a digest. After a restart of the server this takes as long as reading it from the disk.
+ * @param {string} id @returns {Promise<{offset: number, blake3: string}>}
+ */
+export async function readDigest(id) {
+  const answer = await fetch(address(`/${id}/digest`));
+  if (!answer.ok) throw readRefusal(answer.status, await answer.text());
+  return answer.json();
+}
+
 /** Removes what has arrived. @param {string} id */
 export async function discard(id) {
   await fetch(address(`/${id}`), {method: "DELETE"}).catch(() => undefined);
@@ -52,15 +62,17 @@ export async function discard(id) {
 /**
  * Sends one slice. XMLHttpRequest, because fetch does not tell how much has gone.
  * @param {string} id @param {number} start @param {Blob} slice
+ * @param {string} proof the BLAKE3 digest of the file up to the slice's end
  * @param {(loaded: number) => void} onProgress
  * @returns {{done: Promise<number>, abort: () => void}} `done` gives the offset to go on from
  */
-export function sendSlice(id, start, slice, onProgress) {
+export function sendSlice(id, start, slice, proof, onProgress) {
   const xhr = new XMLHttpRequest();
   const watchdog = watchStall(() => xhr.abort());
   const done = new Promise((resolve, reject) => {
     xhr.open("PATCH", address(`/${id}`));
     xhr.setRequestHeader("Upload-Offset", String(start));
+    xhr.setRequestHeader("Upload-Digest", proof);
     xhr.setRequestHeader("Content-Type", "application/offset+octet-stream");
     xhr.upload.onprogress = (event) => {
       watchdog.touch();
@@ -93,7 +105,7 @@ function readRefusal(status, body) {
   const {message, code} = readError(body);
   const canRetry = code === "file_exists" || code === "disk_full"; // once the person has made room
   const isPassing = status === 0 || status === 409 || status === 423 || status === 429 || status >= 500;
-  if (isPassing && !canRetry) return new Error(message || `status ${status}`);
+  if (isPassing && !canRetry) return Object.assign(new Error(message || `status ${status}`), {code});
   const unknown = `The server refused the file (status ${status}). Reload the page and try again.`;
   return new Refusal(message || unknown, canRetry);
 }

@@ -1,13 +1,16 @@
 // @ts-check
 /**
  * Model files on their way from this browser to the server's disk: a queue, one file at a time, in slices that can be
- * sent again. A cut connection costs one slice; after a reload the same file goes on where it stopped.
+ * sent again. A cut connection costs one slice; after a reload the same file goes on where it stopped, once its
+ * beginning has been compared with what is there.
  *
  * It draws nothing: `uploads` is a reactive list that the model panel and the import zone show.
  */
 
 import {markRaw, reactive} from "vue";
-import {begin, discard, findOffset, readStatus, Refusal, sendSlice} from "glasshouse/upload_wire.js";
+import {FileDigest} from "glasshouse/file_digest.js";
+import {forget, remember, remembered} from "glasshouse/upload_memory.js";
+import {begin, discard, findOffset, readDigest, readStatus, Refusal, sendSlice} from "glasshouse/upload_wire.js";
 
 const SLICE_BYTES = 8 * 1024 * 1024;
 const FAST_SLICE_BYTES = 16 * 1024 * 1024;
@@ -15,12 +18,14 @@ const FAST = 40 * 1024 * 1024; // bytes a second from which the larger slices pa
 const SPEED_WINDOW_MS = 5000;
 const MAX_WAIT_MS = 15000;
 const DONE_MS = 4000;
-const REMEMBERED = "glasshouse.imports";
+const MAX_MISMATCHES = 3;
 
 /**
- * @typedef {"waiting" | "sending" | "offline" | "interrupted" | "done" | "failed"} UploadState
- * @typedef {{key: number, name: string, size: number, file: File | null, id: string, sent: number, state: UploadState,
- *   error: string, canRetry: boolean, speed: number}} Upload
+ * @typedef {"waiting" | "checking" | "sending" | "offline" | "interrupted" | "done" | "failed"} UploadState
+ * @typedef {{key: number, name: string, size: number, file: File | null, digest: FileDigest | null, id: string,
+ *   sent: number, checked: number, isProven: boolean, numMismatches: number, state: UploadState, error: string,
+ *   canRetry: boolean, speed: number}} Upload
+ * `isProven`: what the server holds is known to be this file's beginning.
  */
 
 /** @type {Upload[]} */
@@ -99,7 +104,8 @@ export function resumeWith(item, file) {
     item.error = `That is another file. Choose the same “${item.name}” again.`;
     return;
   }
-  item.file = markRaw(file);
+  holdFile(item, file);
+  item.isProven = false;
   retryUpload(item);
 }
 
@@ -116,7 +122,7 @@ export async function findInterrupted() {
   }
 }
 
-export const isActive = () => uploads.some((item) => ["waiting", "sending", "offline"].includes(item.state));
+export const isActive = () => uploads.some((item) => ["waiting", "checking", "sending", "offline"].includes(item.state));
 
 // --- the queue ----------------------------------------------------------------------------------------------------
 
@@ -141,13 +147,17 @@ async function send(item) {
     try {
       if (!item.id || failures) await findStart(item);
       if (!uploads.includes(item)) return abandon(item);
+      if (!item.isProven) await prove(item);
       item.state = "sending";
-      if (item.sent < item.size) await sendNext(item, samples);
+      await sendNext(item, samples); // the last one ends the import, even when it is empty
       failures = 0;
       if (item.sent >= item.size) item.state = "done";
     } catch (error) {
       if (!uploads.includes(item)) return abandon(item);
+      if (error instanceof AnotherFile) return setAside(item, error);
       if (error instanceof Refusal) return fail(item, error);
+      if (isMismatch(error)) item.isProven = false;
+      if (isMismatch(error) && ++item.numMismatches >= MAX_MISMATCHES) return fail(item, new Refusal(GARBLED, true));
       if (!(await isReadable(item))) {
         return fail(item, new Refusal("The file cannot be read any more. Was it moved or changed? Choose it again."));
       }
@@ -171,19 +181,51 @@ async function findStart(item) {
   const begun = await begin(item.name, item.size);
   item.id = begun.id;
   item.sent = begun.offset;
+  item.isProven = begun.offset === 0;
   remember(item);
+}
+
+class AnotherFile extends Error {}
+
+const GARBLED = "What arrives is not what this browser sends, again and again. Check the file and the connection.";
+
+/** @param {unknown} error */
+const isMismatch = (error) => error instanceof Error && "code" in error && error.code === "digest_mismatch";
+
+/** Two files of one name and one size are never glued together. @param {Upload} item */
+async function prove(item) {
+  item.state = "checking";
+  item.checked = 0;
+  const digest = /** @type {FileDigest} */ (item.digest);
+  const onProgress = (bytes) => {
+    if (!uploads.includes(item)) throw new Error("taken back");
+    item.checked = bytes;
+  };
+  const [held] = await Promise.all([readDigest(item.id), digest.upTo(item.sent, onProgress)]);
+  if ((await digest.upTo(held.offset)) !== held.blake3) {
+    throw new AnotherFile(
+      `This is not the “${item.name}” whose beginning is here already. Drop that one, or discard what is here.`,
+    );
+  }
+  item.sent = held.offset;
+  item.isProven = true;
 }
 
 /** @param {Upload} item @param {{at: number, sent: number}[]} samples */
 async function sendNext(item, samples) {
   const start = item.sent;
-  const end = start + (item.speed > FAST ? FAST_SLICE_BYTES : SLICE_BYTES);
+  const numBytes = item.speed > FAST ? FAST_SLICE_BYTES : SLICE_BYTES;
+  const end = Math.min(start + numBytes, item.size);
+  const digest = /** @type {FileDigest} */ (item.digest);
+  const proof = await digest.upTo(end);
+  if (!uploads.includes(item)) return;
   const slice = /** @type {File} */ (item.file).slice(start, end);
-  const sending = sendSlice(item.id, start, slice, (loaded) => {
+  const sending = sendSlice(item.id, start, slice, proof, (loaded) => {
     item.sent = start + loaded;
     measure(item, samples);
   });
   abortSlice = sending.abort;
+  digest.upTo(Math.min(end + numBytes, item.size)).catch(() => {}); // the next one's, while this one is on its way
   try {
     item.sent = await sending.done;
   } finally {
@@ -236,10 +278,17 @@ function fail(item, refusal) {
   item.speed = 0;
 }
 
+/** Another file was given: the one that was begun is still awaited. @param {Upload} item @param {AnotherFile} error */
+function setAside(item, error) {
+  item.state = "interrupted";
+  item.error = error.message;
+  item.file = item.digest = null;
+}
+
 /** @param {Upload} item */
 function finish(item) {
   forget(item.id);
-  item.file = null;
+  item.file = item.digest = null;
   window.setTimeout(() => remove(item), DONE_MS);
 }
 
@@ -256,9 +305,17 @@ async function forgetAndDiscard(id) {
 
 /** @param {string} name @param {number} size @param {File | null} file @returns {Upload} */
 function newUpload(name, size, file) {
-  const held = file && markRaw(file);
-  const fresh = {id: "", sent: 0, error: "", canRetry: false, speed: 0};
-  return {key: nextKey++, name, size, file: held, state: "waiting", ...fresh};
+  const fresh = {id: "", sent: 0, checked: 0, isProven: true, numMismatches: 0, error: "", canRetry: false, speed: 0};
+  /** @type {Upload} */
+  const item = {key: nextKey++, name, size, file: null, digest: null, state: "waiting", ...fresh};
+  if (file) holdFile(item, file);
+  return item;
+}
+
+/** @param {Upload} item @param {File} file */
+function holdFile(item, file) {
+  item.file = markRaw(file);
+  item.digest = markRaw(new FileDigest(file));
 }
 
 /** @param {Upload} item */
@@ -269,35 +326,6 @@ function remove(item) {
 
 /** @param {Upload} item */
 const isOver = (item) => item.state === "done" || item.state === "failed";
-
-// --- what a reload must not forget ----------------------------------------------------------------------------------
-
-/** @returns {Record<string, {name: string, size: number}>} */
-function remembered() {
-  try {
-    return JSON.parse(localStorage.getItem(REMEMBERED) ?? "{}");
-  } catch {
-    return {};
-  }
-}
-
-/** @param {Record<string, {name: string, size: number}>} imports */
-function store(imports) {
-  try {
-    localStorage.setItem(REMEMBERED, JSON.stringify(imports));
-  } catch {
-    // private mode or full: the server still knows the file when it is chosen again
-  }
-}
-
-/** @param {Upload} item */
-const remember = ({id, name, size}) => store({...remembered(), [id]: {name, size}});
-
-/** @param {string} id */
-function forget(id) {
-  const {[id]: _, ...others} = remembered();
-  store(others);
-}
 
 window.addEventListener("beforeunload", (event) => {
   if (isActive()) event.preventDefault();

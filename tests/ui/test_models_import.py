@@ -197,8 +197,24 @@ async def test_a_cut_connection_costs_nothing(
     assert filecmp.cmp(model_file, import_server.models_dir / NAME, shallow=False)
 
 
-async def test_after_a_reload_the_same_file_goes_on_where_it_stopped(
-    page: Page, import_server: RunningServer, model_file: Path
+async def choose_again(page: Page, file: Path) -> None:
+    async with page.expect_file_chooser() as choosing:
+        await import_card(page).get_by_role("button", name="Choose file").click()
+    await (await choosing.value).set_files(str(file))
+
+
+def write_twin(model_file: Path, folder: Path) -> Path:
+    """Another file of the same name and size: its beginning is the same, one byte behind that is not."""
+    twin = folder / model_file.name
+    shutil.copy(model_file, twin)
+    with twin.open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(b"another byte")
+    return twin
+
+
+async def test_after_a_reload_the_same_file_goes_on_where_it_stopped_and_no_other(
+    page: Page, import_server: RunningServer, model_file: Path, tmp_path: Path
 ) -> None:
     panel = await open_models(page)
     speed_up = await slow_down(page)
@@ -216,7 +232,7 @@ async def test_after_a_reload_the_same_file_goes_on_where_it_stopped(
     await speed_up()
 
     card = import_card(page)
-    await expect(card).to_contain_text("Choose the same file to go on.")
+    await expect(card).to_contain_text(re.compile(r"Broken off at \d+ %: drop the file again to go on"))
     offsets: list[int] = []
 
     def note(request: Request) -> None:
@@ -224,9 +240,11 @@ async def test_after_a_reload_the_same_file_goes_on_where_it_stopped(
             offsets.append(int(request.headers["upload-offset"]))
 
     page.on("request", note)
-    async with page.expect_file_chooser() as choosing:
-        await card.get_by_role("button", name="Choose file").click()
-    await (await choosing.value).set_files(str(model_file))
+    await choose_again(page, write_twin(model_file, tmp_path))
+    await expect(card).to_contain_text(f"This is not the “{NAME}” whose beginning is here already.")
+    assert offsets == [], "nothing of the other file was sent"
+
+    await choose_again(page, model_file)
     await expect(model_card(panel, SHOWN)).to_be_visible(timeout=30_000)
     assert offsets[0] > 0
     assert filecmp.cmp(model_file, import_server.models_dir / NAME, shallow=False)
