@@ -23,6 +23,10 @@
     │   ├── LoadOvertaken             another choice was made while it loaded
     │   ├── OutOfMemory               tried, and the machine had too little
     │   └── LoadFailed                llama.cpp's reason
+    ├── DoctorError                   an examination of a model
+    │   ├── DoctorBusy                one at a time
+    │   ├── DoctorNeedsRoom           what is loaded would have to go first: ask the person
+    │   └── NoDoctorReport
     ├── EngineError
     │   ├── NoModel                   nothing is loaded and nothing can be chosen
     │   │   └── NoModelOfKind         no embedding (or rerank) model is there
@@ -364,6 +368,41 @@ class EngineBusy(EngineError):
         super().__init__(
             f"Too many requests are waiting. Try again in about {retry_after:.0f} seconds.", retry_after=retry_after
         )
+
+
+# --- the doctor ----------------------------------------------------------------------------------------------------
+
+
+class DoctorError(GlasshouseError):
+    code = "doctor_error"
+
+
+class DoctorBusy(DoctorError):
+    code = "doctor_busy"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"{model} is being examined right now. Wait for the end, or cancel it first.", model=model)
+
+
+class DoctorNeedsRoom(DoctorError):
+    code = "doctor_needs_room"
+
+    def __init__(self, model: str, loaded: str, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(
+            f"To be examined, {model} needs {format_bytes(needed_bytes)}, and {format_bytes(free_bytes)} are free "
+            f"beside {loaded}. Let {loaded} be unloaded for it (unload), or unload it yourself.",
+            model=model,
+            loaded=loaded,
+            needed_bytes=needed_bytes,
+            free_bytes=free_bytes,
+        )
+
+
+class NoDoctorReport(DoctorError):
+    code = "no_doctor_report"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"{model} has not been examined yet. Let the doctor look at it first.", model=model)
 
 
 # --- files in transfer ---------------------------------------------------------------------------------------------

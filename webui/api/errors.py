@@ -34,6 +34,8 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.LoadOvertaken: 409,
     errors.ModelTooBig: 507,
     errors.OutOfMemory: 507,
+    errors.DoctorError: 409,
+    errors.NoDoctorReport: 404,
     errors.EngineError: 503,
     errors.EngineBusy: 429,
     errors.TransferError: 400,

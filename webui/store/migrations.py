@@ -123,6 +123,19 @@ async def create_model_records(connection: aiosqlite.Connection) -> None:
     await connection.execute("CREATE INDEX model_presets_by_record ON model_presets (record_id)")
 
 
+async def create_doctor_reports(connection: aiosqlite.Connection) -> None:
+    """What the doctor found of each model, as JSON."""
+    await connection.execute(
+        """
+        CREATE TABLE doctor_reports (
+            model_id TEXT PRIMARY KEY,
+            created_at REAL NOT NULL,
+            report TEXT NOT NULL
+        ) STRICT
+        """
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     create_conversations,
     create_preferences,
@@ -130,4 +143,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     add_context_notes,
     create_first_visit,
     create_model_records,
+    create_doctor_reports,
 )
