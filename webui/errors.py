@@ -12,10 +12,14 @@
     │   ├── InvalidFolder             cannot be read for models
     │   ├── UnknownAdapter            no LoRA of that name
     │   ├── UnusableAdapter           a LoRA that does not go with the model: both names, and why
+    │   ├── InvalidDefault            what is to be kept about a model cannot be: which, and why
+    │   ├── BrokenTemplate            a chat template that somebody wrote: the reason and the line
+    │   ├── UnknownPreset
     │   └── UnknownModel
     ├── ModelFileError                a file that is not a usable model
     │   ├── NotGguf
     │   ├── DamagedGguf               truncated or inconsistent
+    │   ├── UnreadableModel           the system does not let it be read
     │   ├── UnsupportedModel          whole, but of a kind that this engine cannot run
     │   └── CannotDelete              not Glasshouse's file, or the system refuses
     ├── ModelLoadError
@@ -234,6 +238,32 @@ class UnknownModel(InvalidRequest):
         )
 
 
+class InvalidDefault(InvalidRequest):
+    code = "invalid_default"
+
+    def __init__(self, param: str, reason: str) -> None:
+        super().__init__(f"{param} cannot be kept like this: {reason}.", param=param, reason=reason)
+
+
+class BrokenTemplate(InvalidRequest):
+    code = "broken_template"
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        where = f" in line {line}" if line is not None else ""
+        super().__init__(
+            f"The chat template does not work{where}: {reason}. Correct it, or leave it out to use the model's own.",
+            reason=reason,
+            line=line,
+        )
+
+
+class UnknownPreset(InvalidRequest):
+    code = "unknown_preset"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no preset named “{name}”. GET /manage/models/presets lists them.", name=name)
+
+
 # --- model files ---------------------------------------------------------------------------------------------------
 
 
@@ -253,6 +283,17 @@ class DamagedGguf(ModelFileError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"“{name}” is damaged ({reason}). Get the file again.", name=name, reason=reason)
+
+
+class UnreadableModel(ModelFileError):
+    code = "unreadable_model"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"“{name}” cannot be read ({reason}). Check that the file is still there, and its permissions.",
+            name=name,
+            reason=reason,
+        )
 
 
 class UnsupportedModel(ModelFileError):

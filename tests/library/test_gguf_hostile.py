@@ -7,6 +7,7 @@ import struct
 import time
 import tracemalloc
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,9 @@ from tests.library.gguf_files import (
     write_model,
 )
 from webui.errors import DamagedGguf, ModelFileError, NotGguf, UnsupportedModel
+from webui.library.card_reader import read_details
 from webui.library.gguf import read_header
+from webui.types import ModelFile
 
 HUGE = 2**63
 
@@ -152,7 +155,7 @@ def sound_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("sound") / "sound.gguf", vocab=20)
 
 
-@settings(max_examples=400, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_mutation_of_a_real_file_is_a_header_or_one_of_our_errors(
     sound_file: Path, tmp_path: Path, data: st.DataObject
@@ -181,3 +184,99 @@ def test_any_mutation_of_a_real_file_is_a_header_or_one_of_our_errors(
     else:
         assert header.tensor_bytes <= header.file_bytes
         assert len(header.num_kv_heads) == len(header.layer_bytes) == header.num_layers <= 4096
+
+
+# --- how long a header takes, and how much memory ------------------------------------------------------------------
+
+
+def write_giant(path: Path, gigabytes: int = 40) -> Path:
+    """A sparse file in the shape of a 70B model: 128,256 words with scores, types and merges, 80 layers."""
+    words = [f"Ġtoken{number}" for number in range(128_256)]
+    merges = [f"Ġto ken{number}" for number in range(280_147)]
+    width, layers = 8192, 80
+    rows = gigabytes * 10**9 // (layers * 9) // (width // 32 * 34)
+    size = rows * (width // 32 * 34)
+    names = [f"blk.{layer}.{part}.weight" for layer in range(layers) for part in "abcdefghi"]
+    tensors = tuple(tensor(name, (width, rows), kind=8, offset=place * size) for place, name in enumerate(names))
+    path.write_bytes(
+        raw_gguf(
+            number_entry("llama.block_count", layers),
+            number_entry("llama.context_length", 131_072),
+            array_entry("tokenizer.ggml.tokens", 8, len(words), b"".join(map(text, words))),
+            array_entry("tokenizer.ggml.token_type", 5, len(words), bytes(4 * len(words))),
+            array_entry("tokenizer.ggml.merges", 8, len(merges), b"".join(map(text, merges))),
+            text_entry("tokenizer.chat_template", "{{ messages }}"),
+            tensors=tensors,
+        )
+    )
+    os.truncate(path, path.stat().st_size + len(names) * size)
+    return path
+
+
+def test_the_header_of_a_giant_is_read_at_once(tmp_path: Path) -> None:
+    path = write_giant(tmp_path / "giant.gguf")
+    assert path.stat().st_size > 39 * 10**9
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        header = read_header(path)
+        seconds.append(time.perf_counter() - started)
+    assert (header.num_layers, header.vocab_size) == (80, 128_256)
+    assert min(seconds) < 0.3
+    tracemalloc.start()
+    read_header(path)
+    assert tracemalloc.get_traced_memory()[1] < 2 << 20, "a window of it, not its 12 MB of words"
+    tracemalloc.stop()
+
+
+def mutate(content: bytes, random: Random) -> bytes:
+    """One to four changes of the header: bits, numbers, lengths, whole pieces, an early end."""
+    changed = bytearray(content)
+    for _ in range(random.randint(1, 4)):
+        position = random.randrange(1600)  # the header; beyond it are only zeros
+        kind = random.choice(("bit", "byte", "u32", "u64", "huge", "cut", "insert", "delete", "repeat"))
+        if kind == "bit" and position < len(changed):
+            changed[position] ^= 1 << random.randrange(8)
+        elif kind == "byte":
+            changed[position : position + 1] = random.randbytes(1)
+        elif kind == "u32":
+            changed[position : position + 4] = random.randbytes(4)
+        elif kind == "u64":
+            changed[position : position + 8] = random.randbytes(8)
+        elif kind == "huge":
+            changed[position : position + 8] = struct.pack("<Q", random.choice((2**64 - 1, 2**63, 2**40, 2**32, 0)))
+        elif kind == "cut":
+            del changed[position:]
+        elif kind == "insert":
+            changed[position:position] = random.randbytes(random.randint(1, 16))
+        elif kind == "delete":
+            del changed[position : position + random.randint(1, 16)]
+        else:
+            changed[position:position] = changed[: random.randint(1, 400)]
+    return bytes(changed)
+
+
+def test_a_thousand_damaged_files_are_a_card_or_an_error_each(sound_file: Path, tmp_path: Path) -> None:
+    random = Random(4)
+    content = sound_file.read_bytes()
+    started = time.perf_counter()
+    slowest = 0.0
+    num_errors = 0
+    tracemalloc.start()
+    for _ in range(1000):
+        path = _write(tmp_path, mutate(content, random))
+        began = time.perf_counter()
+        try:
+            details = read_details(ModelFile(id="m", name="M", path=path, size_bytes=1, source="local"))
+        except ModelFileError as error:
+            assert len(str(error)) < 500
+            num_errors += 1
+        else:
+            assert sum(share.bytes for share in details.type_shares) <= path.stat().st_size
+        slowest = max(slowest, time.perf_counter() - began)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 400 < num_errors < 1000, "the rest changed a text or a number that nothing depends on"
+    assert peak < 4 << 20
+    assert slowest < 0.5
+    assert time.perf_counter() - started < 10

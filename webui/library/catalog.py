@@ -14,10 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.errors import CannotDelete, GlasshouseError, UnknownModel, UnsupportedModel
+from webui.errors import CannotDelete, GlasshouseError, UnknownModel, UnreadableModel, UnsupportedModel
 from webui.library.byte_reader import KnownArrays
+from webui.library.card_reader import read_details
 from webui.library.find_files import FoundModel, find_models
 from webui.library.gguf import GgufHeader, read_header
+from webui.library.model_card import ModelDetails
 from webui.library.model_names import display_name, unique_ids
 from webui.types import FileKind, ModelFile
 
@@ -66,6 +68,14 @@ class Catalog:
                 if {name.casefold(), wanted.casefold()} & {each.casefold() for each in spellings(model)}:
                     return model
         raise UnknownModel(name)
+
+    async def details(self, name: str) -> ModelDetails:
+        """Everything that the files of a model tell. Raises UnknownModel, or what is wrong with the file."""
+        model = await self.find(name)
+        try:
+            return await asyncio.to_thread(read_details, model)
+        except OSError as error:
+            raise UnreadableModel(model.path.name, error.strerror or str(error)) from error
 
     async def delete(self, model_id: str) -> None:
         """Remove the file (all parts of a split model). Raises UnknownModel or CannotDelete."""

@@ -114,11 +114,16 @@ def read_header(path: Path, known: KnownArrays | None = None) -> GgufHeader:
     Raises NotGguf, DamagedGguf (tensors that reach beyond the end of the file, a missing part) or UnsupportedModel (a
     GGUF version or tensor type that llama.cpp cannot read), and OSError when a file cannot be opened.
     """
+    return describe(read_parts(path, known), path.name)
+
+
+def read_parts(path: Path, known: KnownArrays | None = None) -> list[GgufFile]:
+    """All parts of the model at `path`, the first one first. Raises like `read_header`."""
     parts = list_parts(path)
     missing = [number for number, part in enumerate(parts, 1) if not part.is_file()]
     if missing and len(parts) > 1:
         raise DamagedGguf(path.name, f"part {missing[0]} of {len(parts)} is missing")
-    return _describe([parse_gguf_file(part, known=known) for part in parts], path.name)
+    return [parse_gguf_file(part, known=known) for part in parts]
 
 
 def check_part(path: Path, name: str) -> None:
@@ -136,7 +141,8 @@ def ensure_chat_model(header: GgufHeader, name: str) -> None:
         raise UnsupportedModel(name, "it does not write from left to right (a diffusion or encoder model)")
 
 
-def _describe(files: list[GgufFile], name: str) -> GgufHeader:
+def describe(files: list[GgufFile], name: str) -> GgufHeader:
+    """The header of a model whose parts are `files`; `name` is for the messages."""
     fields = GgufFields(files[0].metadata, name)
     num_layers = fields.count("block_count", limit=_MAX_LAYERS)
     heads = fields.per_layer("attention.head_count", num_layers)

@@ -16,7 +16,7 @@ MAX_COUNT = (1 << 31) - 1  #: llama.cpp keeps these in 32 bits
 
 
 class GgufFields:
-    """`text`, `texts` and `number` take whole keys; `count` and `per_layer` those of the model's own architecture."""
+    """`count` and `per_layer` take keys of the model's own architecture, all others whole keys."""
 
     def __init__(self, metadata: Mapping[str, MetadataValue], file_name: str) -> None:
         self._metadata = metadata
@@ -33,6 +33,11 @@ class GgufFields:
         if not isinstance(value, str):
             raise DamagedGguf(self._file_name, f"{key} is not a text")
         return value
+
+    def note(self, key: str) -> str:
+        """A text that nothing depends on: "" where the file has something else under this name."""
+        value = self._metadata.get(key, "")
+        return value if isinstance(value, str) else ""
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of short texts; also where the file has a single one."""
