@@ -91,7 +91,7 @@ def _words(path: Path, file: GgufFile) -> set[str]:
     """Those words of the vocabulary that tell something."""
     kept = file.metadata.get(_TOKENS)
     if isinstance(kept, tuple):
-        return INFILL_WORDS & {word for word in kept if isinstance(word, str)}
+        return {word for word in kept if isinstance(word, str)} & INFILL_WORDS
     span = file.text_spans.get(_TOKENS)
     return find_words(path, span, INFILL_WORDS) if span else set()
 
