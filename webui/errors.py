@@ -50,7 +50,8 @@
     │   ├── WriteFailed               the disk refuses for another reason than being full
     │   ├── UnknownDownload
     │   ├── AlreadyHere               the model that is to be fetched lies here
-    │   └── DownloadDamaged           what came is not what was announced
+    │   ├── DownloadDamaged           what came is not what was announced
+    │   └── DownloadStopped           its process ended without a word
     ├── HubError                      Hugging Face, or whoever else a model is fetched from
     │   ├── InvalidReference          no repository and no address of a file
     │   ├── HubOffline                cannot be reached
@@ -574,6 +575,17 @@ class DownloadDamaged(TransferError):
         super().__init__(
             f"“{name}” did not arrive as it was announced ({reason}), and nothing of it was kept. Start it again; when "
             "that happens twice, something on the way changes it, or the repository is broken.",
+            name=name,
+            reason=reason,
+        )
+
+
+class DownloadStopped(TransferError):
+    code = "download_stopped"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"The download of “{name}” stopped unexpectedly ({reason}). What came is kept; resume it.",
             name=name,
             reason=reason,
         )

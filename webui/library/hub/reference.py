@@ -17,7 +17,7 @@ from webui.types import Value
 _HUB_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
 _REPO_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"  # the hub's own rule, without its rarer corners
 _REPO = re.compile(rf"{_REPO_PART}/{_REPO_PART}")
-_VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MAX_LENGTH = 2000
 _NOT_MODELS = frozenset({"datasets", "spaces", "kernels", "buckets", "models", "docs", "api", "settings", "papers"})
