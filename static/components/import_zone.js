@@ -3,7 +3,7 @@
 // on its way while the model panel is closed.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {isOpen, isTouch, on, openPanel} from "glasshouse/shell.js";
+import {isOpen, isTouch, on, openPanel, pageName} from "glasshouse/shell.js";
 import {uploadCard} from "glasshouse/upload_card.js";
 import {addFiles, findInterrupted, refuse, uploads} from "glasshouse/uploads.js";
 
@@ -12,7 +12,7 @@ const hasFiles = (event) => event.dataTransfer?.types.includes("Files") ?? false
 
 export default {
   data() {
-    return {isOver: false, isPanelOpen: isOpen("panel")};
+    return {isOver: false, isPanelOpen: isOpen("panel"), page: pageName()};
   },
   mounted() {
     const listen = (type, handler) => {
@@ -21,6 +21,7 @@ export default {
     };
     this.stops = [
       on("panel", (isOpen) => (this.isPanelOpen = isOpen)),
+      on("page", (page) => (this.page = page)),
       listen("dragenter", this.onDrag),
       listen("dragover", this.onDrag),
       listen("dragleave", this.onLeave),
@@ -75,7 +76,7 @@ export default {
       );
     },
     renderTray() {
-      if (this.isPanelOpen || !uploads.length) return null;
+      if (this.isPanelOpen || this.page === "models" || !uploads.length) return null;
       return h("section", {class: "import-tray glass", "aria-label": "Imports"}, [
         h("header", [
           h("h2", "Importing"),

@@ -7,7 +7,7 @@ import {confirmDialog} from "glasshouse/dialog.js";
 import {formatBytes} from "glasshouse/format.js";
 import {memoryBars} from "glasshouse/memory_bars.js";
 import {modelCard} from "glasshouse/model_card.js";
-import {closePanel} from "glasshouse/shell.js";
+import {closePanel, openModels} from "glasshouse/shell.js";
 import {uploadCard} from "glasshouse/upload_card.js";
 import {pickFiles, uploads} from "glasshouse/uploads.js";
 
@@ -161,6 +161,11 @@ export default {
       h("div", {class: "panel-scroll"}, [
         ...this.renderCards(),
         this.models?.length === 0 && !uploads.length && this.renderEmpty(),
+      ]),
+      h("button", {type: "button", class: "button wide all-models", onClick: () => openModels()}, [
+        icon("boxes"),
+        "All models",
+        icon("chevron-right", {class: "icon all-models-arrow"}),
       ]),
       this.renderHint(),
     ]);

@@ -2,7 +2,7 @@
 // Veil, notices and the connection banner of a page; the browser's history. The server calls notify and showAddress.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {closeDrawers, isOnline, notify, on, setOnline} from "glasshouse/shell.js";
+import {closeDrawers, isOnline, notify, on, path, setChatTitle, setOnline, showPage} from "glasshouse/shell.js";
 
 const STAY_MS = 6000;
 
@@ -20,7 +20,11 @@ export default {
     this.stops = [on("notice", (notice) => this.show(notice)), on("online", (online) => (this.online = online))];
   },
   mounted() {
-    this.onPop = () => this.$emit("navigate", this.path());
+    this.onPop = () => {
+      const isModels = path() === "/models";
+      showPage(isModels ? "models" : "chat");
+      if (!isModels) this.$emit("navigate", path());
+    };
     addEventListener("popstate", this.onPop);
     this.watchPopup();
   },
@@ -30,20 +34,15 @@ export default {
     for (const stop of this.stops) stop();
   },
   methods: {
-    /** The address below the prefix of a proxy. */
-    path() {
-      return location.pathname.slice((window.path_prefix ?? "").length) || "/";
-    },
     notify,
-    /** @param {string} path @param {string} title */
-    showAddress(path, title) {
-      if (path !== this.path()) history.pushState(null, "", (window.path_prefix ?? "") + path);
-      document.title = title;
+    /** @param {string} address @param {string} title */
+    showAddress(address, title) {
+      if (address !== path()) history.pushState(null, "", (window.path_prefix ?? "") + address);
+      showPage("chat");
+      setChatTitle(title);
     },
     /** @param {string} title */
-    showTitle(title) {
-      document.title = title;
-    },
+    showTitle: setChatTitle,
     show({text, kind, action, key}) {
       this.notices = this.notices.filter((one) => one.text !== text && (!key || one.key !== key)).slice(-3);
       const id = ++this.lastId;

@@ -6,7 +6,7 @@ import {groupByDate} from "glasshouse/dates.js";
 import {confirmDialog} from "glasshouse/dialog.js";
 import {icon} from "glasshouse/icon.js";
 import {logo} from "glasshouse/logo.js";
-import {closeSide, isPhone, isTouch, openDialog, visit} from "glasshouse/shell.js";
+import {closeSide, isPhone, isTouch, on, openDialog, openModels, pageName, visit} from "glasshouse/shell.js";
 import {onSwipe} from "glasshouse/swipe.js";
 
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform ?? "");
@@ -14,15 +14,17 @@ const isMac = /Mac|iPhone|iPad/.test(navigator.platform ?? "");
 export default {
   props: {conversations: {type: Array, default: () => []}, current: {type: String, default: null}},
   emits: ["open", "new", "rename", "remove"],
-  data: () => ({renaming: null, menuFor: null}),
+  data: () => ({renaming: null, menuFor: null, page: pageName()}),
   mounted() {
     document.addEventListener("keydown", this.onShortcut);
     this.stopSwipe = onSwipe(document.body, "left", closeSide);
+    this.stopPage = on("page", (page) => (this.page = page));
     this.scrollToCurrent();
   },
   beforeUnmount() {
     document.removeEventListener("keydown", this.onShortcut);
     this.stopSwipe();
+    this.stopPage();
   },
   watch: {
     current() {
@@ -31,7 +33,7 @@ export default {
   },
   methods: {
     scrollToCurrent() {
-      this.$el.querySelector("[aria-current]")?.scrollIntoView({block: "nearest"});
+      this.$el.querySelector(".row-link[aria-current]")?.scrollIntoView({block: "nearest"});
     },
     onShortcut(event) {
       const isNew =
@@ -109,7 +111,7 @@ export default {
     renderRow(conversation) {
       const {id, title, is_answering: isAnswering} = conversation;
       if (this.renaming === id) return h("li", {key: id, class: "chat-row"}, this.renderRename(conversation));
-      const isCurrent = id === this.current;
+      const isCurrent = id === this.current && this.page === "chat";
       const link = {
         class: "row-link",
         href: `${window.path_prefix ?? ""}/c/${id}`,
@@ -177,6 +179,22 @@ export default {
         ],
       );
     },
+    renderModelsLink() {
+      const go = (event) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return; // a new tab or window
+        event.preventDefault();
+        openModels();
+        if (isPhone()) closeSide();
+      };
+      const isHere = this.page === "models";
+      const link = {
+        class: ["models-link", isHere && "current"],
+        href: `${window.path_prefix ?? ""}/models`,
+        "aria-current": isHere ? "page" : null,
+        onClick: go,
+      };
+      return h("a", link, [icon("boxes"), h("span", "Models")]);
+    },
     renderFoot(name, glyph, label) {
       const run = () => {
         if (isPhone()) closeSide();
@@ -207,6 +225,7 @@ export default {
         ),
       ]),
       h("button", toNew, [icon("square-pen"), h("span", "New chat"), h("span", {class: "gap"}), shortcut]),
+      this.renderModelsLink(),
       h("nav", {class: "list", "aria-label": "Chats"}, this.renderList()),
       h("div", {class: "foot"}, [
         this.renderFoot("share", "qr-code", "Share"),

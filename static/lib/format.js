@@ -20,8 +20,9 @@ export function formatSeconds(seconds) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** "135M", "7.6B". @param {number} count */
+/** "14k", "135M", "7.6B". @param {number} count */
 export function formatParameters(count) {
+  if (count < 1e6) return `${Math.round(count / 1e3)}k`;
   if (count >= 1e9) return `${(count / 1e9).toFixed(count >= 1e11 ? 0 : 1)}B`;
   return `${Math.round(count / 1e6)}M`;
 }

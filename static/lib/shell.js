@@ -15,7 +15,8 @@ function emit(name, detail) {
 
 /**
  * Listen to "panel" or "side" (detail: boolean, open), "dialog" (detail: its name), "notice" (detail: Notice),
- * "theme" (detail: "dark"|"light"), "online" (detail: boolean), "visit" (detail: a conversation's id, or null).
+ * "theme" (detail: "dark"|"light"), "online" (detail: boolean), "visit" (detail: a conversation's id, or null),
+ * "page" (detail: "chat"|"models"), "sheet" (detail: {id: a model's, tab}).
  * @param {string} name
  * @param {(detail: any) => void} listener
  * @returns {() => void} call it to stop listening
@@ -133,7 +134,58 @@ wide.addEventListener("change", () => {
 });
 
 /** Somebody goes to another conversation (null: a new one); the server shows it a moment later. @param {string|null} id */
-export const visit = (id) => emit("visit", id);
+export function visit(id) {
+  showPage("chat");
+  emit("visit", id);
+}
+
+// --- the two pages: chat and models stand in one frame, and only one of them is shown ---------------------------------
+
+const MODELS_TITLE = "Models · Glasshouse";
+
+/** The address below the prefix of a proxy. */
+export const path = () => location.pathname.slice((window.path_prefix ?? "").length) || "/";
+
+/** @returns {"chat"|"models"} */
+export const pageName = () => (root.dataset.page === "models" ? "models" : "chat");
+
+/** Where the chat was left, and the title that it had. */
+let chatPath = "/";
+let chatTitle = "Glasshouse";
+
+/** Shows what belongs to the address that the browser has gone to already. @param {"chat"|"models"} name */
+export function showPage(name) {
+  if (pageName() === name) return;
+  if (name === "models") document.title = MODELS_TITLE;
+  else document.title = chatTitle;
+  root.dataset.page = name;
+  if (!isWide()) closePanel();
+  emit("page", name);
+}
+
+/** Goes to the models; nothing is loaded, and the chat stays as it is. @param {string} [tab] */
+export function openModels(tab = "") {
+  if (pageName() === "chat") [chatPath, chatTitle] = [path(), document.title];
+  history.pushState(null, "", `${window.path_prefix ?? ""}/models${tab && `#${tab}`}`);
+  showPage("models");
+  emit("tab", tab || "yours");
+}
+
+/** Back to the chat, where it was left. */
+export function openChat() {
+  if (pageName() === "chat") return;
+  history.pushState(null, "", (window.path_prefix ?? "") + chatPath);
+  showPage("chat");
+}
+
+/** The title of the chat, which the tab of the browser shows while the chat is shown. @param {string} title */
+export function setChatTitle(title) {
+  chatTitle = title;
+  if (pageName() === "chat") document.title = title;
+}
+
+/** Open everything about one model. @param {string} id @param {string} [tab] */
+export const openSheet = (id, tab = "overview") => emit("sheet", {id, tab});
 
 // --- dialogs, notices, theme -------------------------------------------------------------------------------------
 

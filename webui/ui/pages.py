@@ -1,4 +1,7 @@
-"""The page's two addresses, and what stands in its frame."""
+"""The page's three addresses, and what stands in its frame.
+
+Chat and models are two regions of one frame, of which the browser shows one: going from one to the other loads nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,14 @@ from webui.ui.components.settings_dialog import SettingsDialog
 from webui.ui.components.share_dialog import ShareDialog
 from webui.ui.layout import frame
 from webui.ui.lost_pages import add_lost_pages
+from webui.ui.models_sheet import ModelSheet
+from webui.ui.models_page import MODELS_TITLE, ModelsPage
 
 RECONNECT_SECONDS = 30.0  # a shorter cut costs nothing; after a longer one the page loads again
 
 
 def add_pages(application: Application) -> None:
-    """Register `/` (a new chat), `/c/{conversation_id}`, and what stands at every other address."""
+    """Register `/` (a new chat), `/c/{conversation_id}`, `/models`, and what stands at every other address."""
     add_lost_pages()
 
     favicon = (STATIC_DIR / "icons" / "icon.svg").read_text(encoding="utf-8")  # inline: a request less
@@ -34,18 +39,27 @@ def add_pages(application: Application) -> None:
     async def conversation(request: Request, conversation_id: str) -> None:
         await _build(application, request, conversation_id)
 
+    @ui.page("/models", title=MODELS_TITLE, favicon=favicon, language="en-US", reconnect_timeout=RECONNECT_SECONDS)
+    async def models(request: Request) -> None:
+        await _build(application, request, None, title=MODELS_TITLE)
 
-async def _build(application: Application, request: Request, conversation_id: str | None) -> None:
+
+async def _build(
+    application: Application, request: Request, conversation_id: str | None, *, title: str | None = None
+) -> None:
     client = context.client
     with frame(request) as shell:
         page = ChatPage(application, shell, owner=getattr(request.state, "owner", client.ip))
         client.on_delete(page.close)
         page.add_side()
-        with ui.element("main").classes("main"):
+        with ui.element("main").classes("main of-chat"):
             page.add_main()
+        ModelsPage(application)
         ModelPanel(application)
     with client.layout:
         ImportZone()
         SettingsDialog(application)
         ShareDialog(application, request)
-    client.title = await page.begin(conversation_id)
+        ModelSheet(application)
+    chat_title = await page.begin(conversation_id)
+    client.title = title or chat_title

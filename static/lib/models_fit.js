@@ -1,0 +1,163 @@
+// @ts-check
+// The sheet's second tab: what loading takes of each device, drawn anew while the sliders move. The server reckons; one
+// question is under way at a time, and the last wish wins.
+import {h} from "vue";
+import {icon} from "glasshouse/icon.js";
+import {contextSizes, formatTokens} from "glasshouse/format.js";
+import {segments} from "glasshouse/dialog_frame.js";
+import {deviceBar} from "glasshouse/models_bars.js";
+import {askOnce, problem, skeleton} from "glasshouse/models_bits.js";
+import {runningOf} from "glasshouse/models_row.js";
+
+const KV_WORDS = {f16: "F16 · exact", q8_0: "Q8 · half the memory", q4_0: "Q4 · a quarter"};
+
+export const freshFit = () => ({
+  /** @type {any} what can be chosen: largestContext, numLayers, kvTypes, notes */
+  limits: null,
+  /** @type {{ctx: number|null, gpuLayers: number|null, kvType: string|null}} null: Glasshouse chooses */
+  wish: {ctx: null, gpuLayers: null, kvType: null},
+  /** @type {any} the plan for the wish before: ctx, gpuLayers, kvType, devices, fits, words */
+  plan: null,
+  isAsking: false,
+  isStale: false,
+});
+
+/** @param {any} sheet */
+function askPlan(sheet) {
+  const {fit} = sheet;
+  if (fit.isAsking) {
+    fit.isStale = true;
+    return;
+  }
+  fit.isAsking = true;
+  fit.isStale = false;
+  sheet.ask("plan", {id: sheet.id, ...fit.wish});
+}
+
+/** @param {any} sheet @param {any} plan */
+export function takePlan(sheet, plan) {
+  const {fit} = sheet;
+  fit.isAsking = false;
+  fit.plan = plan;
+  if (fit.isStale) askPlan(sheet);
+}
+
+/** @param {any} sheet @param {object} change */
+function wish(sheet, change) {
+  Object.assign(sheet.fit.wish, change);
+  askPlan(sheet);
+}
+
+/** @param {any} sheet @returns {any[]} */
+export function fitTab(sheet) {
+  const {fit, errors} = sheet;
+  if (!fit.limits) {
+    askOnce(sheet, "fit", () => askPlan(sheet));
+    return [problem(errors.fit) ?? skeleton(2, "Reckoning")];
+  }
+  const {plan} = fit;
+  return [
+    h("div", {class: ["fit-verdict", plan.fits ? "good" : "bad"], role: "status"}, [icon(plan.fits ? "circle-check" : "circle-alert"), h("p", plan.words)]),
+    h("div", {class: "devices"}, plan.devices.map(deviceBar)),
+    contextSlider(sheet),
+    kvChoice(sheet),
+    layerSlider(sheet),
+    ...fit.limits.notes.map((note) => h("p", {class: "hint", key: note}, note)),
+    actions(sheet),
+  ];
+}
+
+/** @param {any} sheet */
+function contextSlider(sheet) {
+  const {fit} = sheet;
+  const now = fit.wish.ctx ?? fit.plan.ctx;
+  const sizes = contextSizes(fit.limits.largestContext, now).filter((size) => size <= fit.limits.largestContext);
+  const index = Math.max(0, sizes.indexOf(now));
+  return slider({
+    id: "fit-context",
+    label: "Context",
+    value: `${formatTokens(now)} tokens`,
+    isAuto: fit.wish.ctx === null,
+    onAuto: () => wish(sheet, {ctx: null}),
+    hint: "How much of a conversation the model can see at once.",
+    range: {min: 0, max: sizes.length - 1, value: index, "aria-valuetext": `${formatTokens(now)} tokens`},
+    onInput: (position) => wish(sheet, {ctx: sizes[position]}),
+  });
+}
+
+/** @param {any} sheet */
+function layerSlider(sheet) {
+  const {fit} = sheet;
+  if (!fit.limits.hasGpu) return null;
+  const all = fit.limits.numLayers;
+  const now = fit.wish.gpuLayers ?? fit.plan.gpuLayers;
+  const words = now >= all ? `all ${all}` : `${now} of ${all}`;
+  return slider({
+    id: "fit-layers",
+    label: "Layers on the GPU",
+    value: words,
+    isAuto: fit.wish.gpuLayers === null,
+    onAuto: () => wish(sheet, {gpuLayers: null}),
+    hint: "The processor computes the rest, more slowly. Auto: as many as fit.",
+    range: {min: 0, max: all, value: Math.min(now, all), "aria-valuetext": words},
+    onInput: (position) => wish(sheet, {gpuLayers: position}),
+  });
+}
+
+/** @param {{id: string, label: string, value: string, isAuto: boolean, onAuto: () => void, hint: string, range: any, onInput: (value: number) => void}} options */
+function slider({id, label, value, isAuto, onAuto, hint, range, onInput}) {
+  const share = range.max > range.min ? (100 * (range.value - range.min)) / (range.max - range.min) : 100;
+  return h("div", {class: "fit-slider"}, [
+    h("div", {class: "fit-slider-head"}, [
+      h("label", {class: "form-label", for: id}, label),
+      h("output", {class: "numbers", for: id}, value),
+      h("button", {type: "button", class: ["chip", isAuto && "on"], "aria-pressed": isAuto, "aria-label": `${label}: auto`, onClick: onAuto}, "Auto"),
+    ]),
+    h("input", {
+      id,
+      class: "slider",
+      type: "range",
+      step: 1,
+      ...range,
+      disabled: range.max <= range.min,
+      "aria-describedby": `${id}-hint`,
+      style: {"--share": `${share}%`},
+      onInput: (event) => onInput(Number(event.target.value)),
+    }),
+    h("p", {class: "hint", id: `${id}-hint`}, hint),
+  ]);
+}
+
+/** @param {any} sheet */
+function kvChoice(sheet) {
+  const {fit} = sheet;
+  const types = fit.limits.kvTypes;
+  if (types.length < 2) return null;
+  return h("div", {class: "fit-kv"}, [
+    h("h3", {class: "form-label"}, "Memory of the conversation is kept as"),
+    segments({
+      label: "Type of the KV cache",
+      name: "fit-kv",
+      value: fit.wish.kvType ?? fit.plan.kvType,
+      onChoose: (kvType) => wish(sheet, {kvType}),
+      choices: types.map((type) => ({value: type, label: KV_WORDS[type] ?? type})),
+    }),
+  ]);
+}
+
+/** @param {any} sheet */
+function actions(sheet) {
+  const {fit, model} = sheet;
+  const {state} = runningOf(model, sheet);
+  const isBusy = state === "starting" || state === "stopping";
+  const load = () => {
+    sheet.dismiss(model.id);
+    sheet.ask("load", {id: model.id, options: {...fit.wish}});
+  };
+  return h("div", {class: "sheet-actions"}, [
+    model.isLoadable &&
+      h("button", {type: "button", class: "button primary", disabled: isBusy || !fit.plan.fits, onClick: load}, [icon("play"), state === "ready" ? "Load again with these" : "Load with these"]),
+    sheet.tabs.includes("defaults") &&
+      h("button", {type: "button", class: "button", onClick: () => sheet.ask("defaults", {id: model.id, preset: null, changes: {...fit.wish}})}, [icon("bookmark"), "Always load it so"]),
+  ]);
+}

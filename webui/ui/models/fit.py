@@ -1,0 +1,105 @@
+"""The sheet's tab Fit: what loading would take of each device, as the sliders stand."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+from webui.config import LARGEST_CONTEXT
+from webui.core.application import Application
+from webui.core.fitting import FitSheet
+from webui.errors import GlasshouseError, format_bytes
+from webui.library.memory_fit import DeviceUse, FitPlan
+from webui.types import KvType
+from webui.ui.model_view import format_tokens
+from webui.ui.models.part import Json
+from webui.ui.models.sheet_part import SheetPart, Shown
+from webui.ui.sampling_input import read_count
+
+
+class FitPart(SheetPart):
+    """The file's header and the machine's memory are read once for each sheet that is opened, then it is sums."""
+
+    def __init__(self, element: Element, application: Application, shown: Shown) -> None:
+        super().__init__(element, application, shown)
+        self._sheet: FitSheet | None = None
+        self._sheet_of: str | None = None
+        element.on("plan", self._on_plan)
+
+    def leave(self) -> None:
+        self._sheet = self._sheet_of = None
+
+    async def _on_plan(self, event: GenericEventArguments) -> None:
+        model_id = str(event.args["id"])
+        try:
+            if self._sheet is None or self._sheet_of != model_id:
+                self._sheet, self._sheet_of = await self._app.fitting.sheet(model_id), model_id
+            sheet = self._sheet
+            plan = sheet.plan(**read_wish(event.args))
+        except GlasshouseError as error:
+            self.tell(model_id, error={"place": "fit", "text": error.message})
+            return
+        self.tell(model_id, fit={"limits": view_limits(sheet, plan)}, plan=view_plan(plan))
+
+
+def read_wish(given: Json) -> dict[str, Any]:
+    """The sliders as a browser sends them; what is no number or no known type is left to Glasshouse."""
+    kv_type = given.get("kvType")
+    return {
+        "ctx": read_count(given.get("ctx"), at_least=256, at_most=LARGEST_CONTEXT),
+        "gpu_layers": read_count(given.get("gpuLayers"), at_least=-1),
+        "kv_type": kv_type if kv_type in get_args(KvType) else None,
+    }
+
+
+def view_limits(sheet: FitSheet, plan: FitPlan) -> Json:
+    return {
+        "largestContext": sheet.largest_context,
+        "numLayers": sheet.num_layers,
+        "kvTypes": list(sheet.kv_types),
+        "notes": list(sheet.notes),
+        "hasGpu": len(plan.devices) > 1,
+    }
+
+
+def view_plan(plan: FitPlan) -> Json:
+    options = plan.options
+    return {
+        "ctx": options.context_tokens,
+        "gpuLayers": options.gpu_layers,
+        "kvType": options.kv_type,
+        "fits": all(device.fits for device in plan.devices),
+        "words": plan_sentence(plan),
+        "devices": [view_device(device) for device in plan.devices],
+    }
+
+
+def plan_sentence(plan: FitPlan) -> str:
+    """The verdict in one sentence."""
+    context = f"{format_tokens(plan.options.context_tokens)} tokens of context"
+    over = [device for device in plan.devices if not device.fits]
+    if over:
+        missing = sum(device.needed_bytes - device.free_bytes for device in over)
+        return f"Too big by {format_bytes(missing)} with {context}. Choose less context, or a smaller type for it."
+    on_gpu = sum(device.num_layers for device in plan.devices[1:])
+    layers = sum(device.num_layers for device in plan.devices)
+    if len(plan.devices) > 1 and layers:
+        where = "all layers on the GPU" if on_gpu == layers else f"{on_gpu} of {layers} layers on the GPU"
+        return f"It fits with {context} and {where}."
+    return f"It fits with {context}."
+
+
+def view_device(device: DeviceUse) -> Json:
+    return {
+        "name": device.name,
+        "total": device.total_bytes,
+        "free": device.free_bytes,
+        "weights": device.weights_bytes,
+        "kv": device.kv_bytes,
+        "compute": device.compute_bytes,
+        "other": device.other_bytes,
+        "layers": device.num_layers,
+        "fits": device.fits,
+    }

@@ -1,0 +1,82 @@
+"""A model as a row of the Models page, and how the machine stands: our values as the plain JSON that the browser draws.
+
+Pure functions of values; they ask nobody. The field names are JavaScript's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from webui.errors import ModelTooBig, format_bytes
+from webui.library.memory_fit import FitPlan
+from webui.store.model_values import ModelRecord
+from webui.types import ModelFile, ModelStatus
+from webui.ui.model_view import view_status
+
+Json = dict[str, Any]
+
+_PLACES = {
+    "starter": "starter",
+    "ollama": "Ollama",
+    "lmstudio": "LM Studio",
+    "jan": "Jan",
+    "huggingface": "Hugging Face cache",
+}
+
+
+def view_row(model: ModelFile, record: ModelRecord, *, modified_at: float, fit: Json | None) -> Json:
+    """One row: the file, what the person keeps about it, and whether it fits now (None: nobody knows yet)."""
+    return {
+        "id": model.id,
+        "name": model.name,
+        "fileName": model.path.name,
+        "folder": str(model.path.parent),
+        "architecture": model.architecture,
+        "parameters": model.num_parameters,
+        "quantization": model.quantization,
+        "size": model.size_bytes,
+        "context": model.context_train,
+        "kind": model.kind,
+        "problem": model.problem,
+        "place": place_words(model),
+        "isReadOnly": model.source != "local",
+        "canDelete": model.can_delete,
+        "isLoadable": model.problem is None and model.is_chat,
+        "capabilities": sorted(getattr(model, "capabilities", ())),
+        "isFavourite": record.is_favourite,
+        "tags": list(record.tags),
+        "notes": record.notes,
+        "usedAt": record.used_at or 0,
+        "modifiedAt": modified_at,
+        "fit": fit,
+    }
+
+
+def place_words(model: ModelFile) -> str:
+    """Where a model lies, where that is not the models folder: another program's, or the name of a further folder."""
+    if model.source == "local":
+        return ""
+    return _PLACES.get(model.source) or model.path.parent.name
+
+
+def view_fit(plan: FitPlan | ModelTooBig | None) -> Json | None:
+    """Fits, fits partly (the processor does some of the layers), too big; None where nobody can say."""
+    if plan is None:
+        return None
+    if isinstance(plan, ModelTooBig):
+        needed, free = int(plan.details["needed_bytes"]), int(plan.details["free_bytes"])
+        title = f"It needs {format_bytes(needed)}; {format_bytes(free)} are free"
+        return {"kind": "too_big", "words": "too big", "title": title}
+    on_gpu = sum(device.num_layers for device in plan.devices[1:])
+    all_layers = sum(device.num_layers for device in plan.devices)
+    needed_words = format_bytes(plan.ram_needed + plan.vram_needed)
+    if 0 < on_gpu < all_layers:
+        title = f"{on_gpu} of {all_layers} layers fit the GPU, the processor does the rest; {needed_words} in all"
+        return {"kind": "partly", "words": f"{on_gpu}/{all_layers} layers", "title": title}
+    return {"kind": "fits", "words": "fits", "title": f"It needs up to {needed_words} of the memory that is free now"}
+
+
+def view_running(statuses: Iterable[ModelStatus]) -> list[Json]:
+    """Every model that is loaded, loading, or that has just failed."""
+    return [view_status(status) for status in statuses if status.model is not None]

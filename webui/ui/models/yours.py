@@ -1,0 +1,135 @@
+"""The tab Yours: what is on this machine, what runs, what fits, and how full memory and disk are."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from nicegui import background_tasks
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+from webui.core.application import Application
+from webui.errors import GlasshouseError, LoadOvertaken, ModelTooBig
+from webui.library.hardware import has_gpu_backend
+from webui.store.model_values import ModelRecord
+from webui.types import ModelFile
+from webui.ui.model_view import device_words, view_memory
+from webui.ui.models.part import Json, Part
+from webui.ui.models.rows import view_fit, view_row, view_running
+
+
+class YoursPart(Part):
+    """Sends rows, running models, memory and disk while somebody looks."""
+
+    def __init__(self, element: Element, application: Application) -> None:
+        super().__init__(element, application)
+        self._has_gpu_backend = has_gpu_backend()
+        self._fits: dict[str, Json | None] = {}
+        self._sent: list[Json] = []
+        self._cancelled: set[str] = set()  # models whose loading was cancelled here: no error to show for it
+        element.on("load", self._on_load)
+        element.on("unload", self._on_unload)
+        element.on("favour", self._on_favour)
+
+    def view_now(self) -> Json:
+        """What changes by itself: memory and what runs. Reads the system's counters, so it belongs into a thread."""
+        memory = self._app.models.memory()
+        return {
+            "memory": view_memory(memory),
+            "device": device_words(memory, has_gpu_backend=self._has_gpu_backend),
+            **self.view_running(),
+        }
+
+    def view_running(self) -> Json:
+        return {
+            "running": view_running([self._app.models.status]),
+            "chosen": self._app.preferences.get().model_id,
+        }
+
+    async def send_models(self) -> None:
+        """The rows at once with what was known of their fit, and again when that is known anew."""
+        models = await self._app.models.models()
+        times = await asyncio.to_thread(_modified_times, models)
+        disk = await asyncio.to_thread(_view_disk, self._app.settings.models_dir, models)
+        self._send_rows(models, times, disk)
+        fits = await asyncio.gather(*(self._judge(model) for model in models if model.problem is None))
+        self._fits = dict(fits)
+        self._send_rows(models, times, disk)
+
+    def _send_rows(self, models: list[ModelFile], times: dict[str, float], disk: Json) -> None:
+        rows = [
+            view_row(model, record_of(self._app, model), modified_at=times[model.id], fit=self._fits.get(model.id))
+            for model in models
+        ]
+        if rows != self._sent:
+            self._sent = rows
+            self.send(models=rows, disk=disk)
+
+    async def _judge(self, model: ModelFile) -> tuple[str, Json | None]:
+        try:
+            return model.id, view_fit(await self._app.models.fit(model.id))
+        except ModelTooBig as error:
+            return model.id, view_fit(error)
+        except GlasshouseError:  # an adapter, or a file that went away meanwhile
+            return model.id, None
+
+    def forget_sent(self) -> None:
+        """Whoever looks anew has nothing yet."""
+        self._sent = []
+
+    async def _on_load(self, event: GenericEventArguments) -> None:
+        model_id = str(event.args["id"])
+        self._cancelled.discard(model_id)
+        try:
+            await self._app.models.load(model_id)
+        except LoadOvertaken:
+            return
+        except GlasshouseError as error:
+            if model_id not in self._cancelled:
+                self.send(error={"place": model_id, "text": error.message})
+
+    async def _on_unload(self, event: GenericEventArguments) -> None:
+        model_id = str(event.args)
+        self._cancelled.add(model_id)
+        await self.attempt(model_id, self._app.models.unload())
+
+    async def _on_favour(self, event: GenericEventArguments) -> None:
+        model_id = str(event.args["id"])
+        change = self._app.records.update(model_id, is_favourite=bool(event.args["isFavourite"]))
+        if await self.attempt(model_id, change):
+            background_tasks.create(self.send_models(), name="show the favourites")
+
+
+def _modified_times(models: list[ModelFile]) -> dict[str, float]:
+    return {model.id: modified_time(model.path) for model in models}
+
+
+def modified_time(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _view_disk(folder: Path, models: list[ModelFile]) -> Json:
+    """The disk that imports and downloads go to, and how much of it is models."""
+    existing = next((each for each in (folder, *folder.parents) if each.is_dir()), Path("/"))
+    usage = shutil.disk_usage(existing)
+    own = min(
+        usage.total, sum(model.size_bytes for model in models if model.source == "local")
+    )  # a file may have holes
+    return {
+        "folder": str(folder),
+        "own": own,
+        "elsewhere": sum(model.size_bytes for model in models if model.source != "local"),
+        "total": usage.total,
+        "free": usage.free,
+    }
+
+
+def record_of(application: Application, model: ModelFile) -> ModelRecord:
+    if hasattr(application, "records"):
+        return application.records.of(model)
+    return ModelRecord(model_id=model.id, file_name=model.path.name, size_bytes=model.size_bytes)

@@ -1,0 +1,75 @@
+"""The Models page: all models of this machine, the hub's, and what is on its way here.
+
+One element beside the chat in the page's frame. It sends nothing until somebody looks (event `look`, every two seconds
+while the page is visible, with `true` for a new look into the folders), and stops when nobody looks any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from nicegui import background_tasks
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+from webui.core.application import Application
+from webui.ui.components import COMPONENTS
+from webui.ui.models.discover import DiscoverPart
+from webui.ui.models.downloads import DownloadsPart
+from webui.ui.models.yours import YoursPart
+
+MODELS_TITLE = "Models · Glasshouse"
+_WATCHED_SECONDS = 6.0
+
+
+class ModelsPage(Element, component=COMPONENTS / "models_page.js"):
+    """One per page."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__()
+        self._app = application
+        self._looked_at = float("-inf")
+        self._yours = YoursPart(self, application)
+        self._parts = [self._yours]
+        self._discover = self._downloads = None
+        if hasattr(application, "hub"):
+            self._discover = DiscoverPart(self, application)
+        if hasattr(application, "downloads"):
+            self._downloads = DownloadsPart(self, application)
+        self._props["initial"] = {"folder": str(application.settings.models_dir), **self._yours.view_now()}
+        self._yours.watch(application.models.changed, lambda _: self._send_if_watched(self._yours.view_running))
+        self._yours.watch(application.models.catalog_changed, lambda _: self._refresh())
+        self.on("look", self._on_look)
+
+    def _handle_delete(self) -> None:
+        for part in self._parts:
+            part.close()
+        super()._handle_delete()
+
+    @property
+    def _is_watched(self) -> bool:
+        return time.monotonic() - self._looked_at < _WATCHED_SECONDS
+
+    def _send_if_watched(self, view: Any) -> None:
+        if self._is_watched:
+            self._yours.send(**view())
+
+    def _refresh(self) -> None:
+        if self._is_watched:
+            background_tasks.create_lazy(self._yours.send_models(), name=f"models for {self.client.id}")
+
+    async def _on_look(self, event: GenericEventArguments) -> None:
+        is_new = not self._is_watched
+        self._looked_at = time.monotonic()
+        news = await asyncio.to_thread(self._yours.view_now)
+        if self._downloads is not None:
+            news |= self._downloads.view_jobs()
+        self._yours.send(**news)
+        if event.args:
+            if is_new:
+                self._yours.forget_sent()
+            await self._yours.send_models()
+            if self._discover is not None:
+                await self._discover.send_presets()
