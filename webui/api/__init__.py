@@ -11,7 +11,7 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from starlette.middleware.gzip import GZipMiddleware
 
-from webui.api import adapters, conversations, docs, embeddings, metrics, native, openai, session, uploads
+from webui.api import adapters, conversations, docs, embeddings, jobs, metrics, native, openai, session, stores, uploads
 from webui.api.errors import add_error_handlers
 from webui.api.fallback import ApiFallback
 from webui.api.gate import Gate
@@ -22,7 +22,7 @@ from webui.api.static_files import VersionedStaticFiles
 from webui.assets import STATIC_DIR
 from webui.core.application import Application
 
-_API_PREFIXES = ("/v1/", "/api/")
+_API_PREFIXES = ("/v1/", "/api/", "/manage/")
 # Only for the "Authorize" button of /docs: the gate has checked the key before.
 _DESCRIBE_KEY = Security(HTTPBearer(auto_error=False, description="The passphrase; not needed on this machine"))
 
@@ -34,7 +34,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
     """
     app.state.application = application
     app.state.stopping = asyncio.Event()
-    for module in (native, metrics, openai, embeddings, adapters, uploads, conversations):
+    for module in (native, metrics, openai, embeddings, adapters, uploads, stores, jobs, conversations):
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
         app.include_router(module.router)

@@ -36,7 +36,6 @@ QUANTIZATIONS = (
     Quantization("IQ4_NL", 25, "4 bits, unevenly spaced"),
     Quantization("IQ4_XS", 30, "4 bits, unevenly spaced, a little smaller"),
     Quantization("MXFP4_MOE", 38, "4-bit floats for the experts of a mixture"),
-    Quantization("NVFP4", 39, "4-bit floats for newer NVIDIA GPUs"),
     Quantization("Q3_K_L", 13, "3 bits, the large mix"),
     Quantization("Q3_K_M", 12, "3 bits: quality begins to suffer"),
     Quantization("Q3_K_S", 11, "3 bits, the small mix"),

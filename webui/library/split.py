@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
-_MAX_PARTS = 1000
+MAX_PARTS = 1000
 
 
 def split_name(file_name: str) -> tuple[str, int, int] | None:
@@ -15,7 +15,12 @@ def split_name(file_name: str) -> tuple[str, int, int] | None:
     if match is None:
         return None
     number, count = int(match["number"]), int(match["count"])
-    return (match["stem"], number, count) if 1 <= number <= count <= _MAX_PARTS else None
+    return (match["stem"], number, count) if 1 <= number <= count <= MAX_PARTS else None
+
+
+def part_name(stem: str, number: int, count: int, suffix: str = ".gguf") -> str:
+    """ "Name-00001-of-00003.gguf"."""
+    return f"{stem}-{number:05}-of-{count:05}{suffix}"
 
 
 def list_parts(path: Path) -> list[Path]:
@@ -25,6 +30,6 @@ def list_parts(path: Path) -> list[Path]:
         return [path]
     stem, own_number, count = split
     suffix = path.name[-len(".gguf") :]
-    siblings = [path.with_name(f"{stem}-{number:05}-of-{count:05}{suffix}") for number in range(1, count + 1)]
+    siblings = [path.with_name(part_name(stem, number, count, suffix)) for number in range(1, count + 1)]
     siblings[own_number - 1] = path
     return siblings
