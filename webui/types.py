@@ -16,7 +16,8 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled"]
 EngineState = Literal["stopped", "starting", "ready", "stopping", "failed"]
 MessageState = Literal["streaming", "complete", "stopped", "failed"]
-ModelSource = Literal["local", "folder", "starter"]
+StoreKind = Literal["ollama", "lmstudio", "jan", "huggingface"]
+ModelSource = Literal["local", "folder", "starter", "ollama", "lmstudio", "jan", "huggingface"]
 ModelKind = Literal["chat", "embedding", "rerank"]
 FileKind = Literal["chat", "embedding", "rerank", "adapter"]
 KvLayout = Literal["separate", "shared"]
@@ -312,6 +313,18 @@ class ModelFolder(Value, frozen=True):
     path: str
     is_fixed: bool = False
     problem: str | None = None  #: why nothing is found there for now
+
+
+class ModelStore(Value, frozen=True):
+    """What another program keeps on this machine. It is used only when a person switched it on, and only read."""
+
+    kind: StoreKind
+    name: str  #: the program's, for people
+    folders: tuple[str, ...]
+    num_models: int
+    size_bytes: int
+    is_used: bool = False
+    is_offered: bool = True  #: False: somebody said no, and is not asked again
 
 
 class Gpu(Value, frozen=True):

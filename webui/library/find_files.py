@@ -1,7 +1,8 @@
 """Walks folders for GGUF files and groups the parts of split models. It opens none of them.
 
-Links are followed, loops are not; hidden files and unfinished `.part` files are left out; a file that is reachable
-twice is found once.
+The stores of other programs are folders too, with rules of their own: Ollama's models have no names but in its
+manifests, and what the Hugging Face cache shows must lie inside of it. Links are followed, loops are not; hidden files
+and unfinished `.part` files are left out; a file that is reachable twice is found once.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from webui.library.ollama_store import list_ollama_models
 from webui.library.split import list_parts, split_name
+from webui.library.store_places import StoreFolder
 from webui.types import ModelSource
 
 _MAX_DEPTH = 12
@@ -23,12 +27,14 @@ _Signature = tuple[int, int]  # size and modification time (ns)
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """`path` is the first part that exists; `signature` is (0, 0) for a part that does not."""
+    """`path` is the first part that exists; `signature` is (0, 0) for a part that does not. `name` is what the program
+    that it belongs to calls it, where the file's name says nothing."""
 
     path: Path
     source: ModelSource
     parts: tuple[Path, ...]
     signature: tuple[_Signature, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +42,17 @@ class _FoundFile:
     path: Path
     source: ModelSource
     signature: _Signature
+    name: str = ""
 
 
-def find_models(models_dir: Path, extra_dirs: Sequence[Path], starter: Path | None) -> list[FoundModel]:
-    """In the order of precedence: the models folder, further folders (or single files), the starter."""
+def find_models(
+    models_dir: Path | None, extra_dirs: Sequence[Path], starter: Path | None, stores: Sequence[StoreFolder] = ()
+) -> list[FoundModel]:
+    """In the order of precedence: the models folder, further folders (or single files), the starter, other programs'
+    stores."""
     files = _Walk()
-    files.add_folder(models_dir, "local")
+    if models_dir is not None:
+        files.add_folder(models_dir, "local")
     for extra in extra_dirs:
         if extra.is_file():
             for part in list_parts(extra):
@@ -50,6 +61,8 @@ def find_models(models_dir: Path, extra_dirs: Sequence[Path], starter: Path | No
             files.add_folder(extra, "folder")
     if starter is not None:
         files.add_file(starter, "starter")
+    for store in stores:
+        files.add_store(store)
     return _group(files.found)
 
 
@@ -64,7 +77,16 @@ class _Walk:
     def add_folder(self, folder: Path, source: ModelSource) -> None:
         self._add_folder(folder, source, os.path.realpath(folder), 0)
 
-    def add_file(self, path: Path, source: ModelSource) -> None:
+    def add_store(self, store: StoreFolder) -> None:
+        if store.kind == "ollama":
+            for blob, name in list_ollama_models(store.path):
+                self.add_file(blob, store.kind, name)
+        elif store.kind == "huggingface":
+            self._add_cache(store.path)
+        else:
+            self.add_folder(store.path, store.kind)
+
+    def add_file(self, path: Path, source: ModelSource, name: str = "") -> None:
         try:
             str(path).encode()
             status = path.stat()
@@ -74,7 +96,16 @@ class _Walk:
         if not stat.S_ISREG(status.st_mode) or key in self._seen_files or len(self.found) >= _MAX_FILES:
             return
         self._seen_files.add(key)
-        self.found.append(_FoundFile(path, source, (status.st_size, status.st_mtime_ns)))
+        self.found.append(_FoundFile(path, source, (status.st_size, status.st_mtime_ns), name or _called(path, source)))
+
+    def _add_cache(self, hub: Path) -> None:
+        """The snapshots are links to blobs beside them, and a link that leads elsewhere is not the cache's."""
+        before, root = len(self.found), os.path.realpath(hub)
+        with suppress(OSError):
+            for repository in sorted(hub.glob("models--*")):
+                self.add_folder(repository / "snapshots", "huggingface")
+        inside = [file for file in self.found[before:] if Path(os.path.realpath(file.path)).is_relative_to(root)]
+        self.found[before:] = inside
 
     def _add_folder(self, folder: Path, source: ModelSource, own_root: str, depth: int) -> None:
         try:
@@ -95,6 +126,11 @@ class _Walk:
                 self.add_file(path, source)
             elif _is_folder(entry):
                 self._add_folder(path, source, own_root, depth + 1)
+
+
+def _called(path: Path, source: ModelSource) -> str:
+    """Jan calls every file model.gguf, in a folder that has the model's name."""
+    return path.parent.name if source == "jan" and path.name == "model.gguf" else ""
 
 
 def _list_folder(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -120,5 +156,5 @@ def _group(files: list[_FoundFile]) -> list[FoundModel]:
         parts = tuple(list_parts(file.path)) if split_name(file.path.name) else (file.path,)
         grouped.update(parts)
         signature = tuple(by_path[part].signature if part in by_path else (0, 0) for part in parts)
-        models.append(FoundModel(file.path, file.source, parts, signature))
+        models.append(FoundModel(file.path, file.source, parts, signature, file.name))
     return models

@@ -17,20 +17,25 @@ _SAYS_NOTHING = re.compile(r"(?:ggml|gguf|model|models|unsloth|default|main|file
 _UNFIT_FOR_ID = re.compile(r"[^\w.+@()\[\]=,~-]+")
 
 
-def id_from_path(path: Path) -> str:
-    """The file name without ".gguf" (and without the number of a part), fit for a URL. Not yet unique."""
+def id_from_path(path: Path, name: str = "") -> str:
+    """The file name without ".gguf" (and without the number of a part), or the name that another program gave, fit for
+    a URL. Not yet unique."""
     split = split_name(path.name)
-    stem = split[0] if split else path.name[: -len(".gguf")]
+    stem = name or (split[0] if split else path.name.removesuffix(path.suffix if _is_gguf(path) else ""))
     return _UNFIT_FOR_ID.sub("-", stem).strip("-") or "model"
 
 
-def unique_ids(paths: list[Path]) -> list[str]:
-    """An id for each path. The first of equal ones keeps the plain id; a later one gets a suffix from its path, so
-    that it stays the same whatever else comes and goes behind it."""
+def _is_gguf(path: Path) -> bool:
+    return path.suffix.lower() == ".gguf"
+
+
+def unique_ids(paths: list[Path], names: list[str] | None = None) -> list[str]:
+    """An id for each path (or for its name in `names`). The first of equal ones keeps the plain id; a later one gets a
+    suffix from its path, so that it stays the same whatever else comes and goes behind it."""
     taken: set[str] = set()
     ids = []
-    for path in paths:
-        model_id = id_from_path(path)
+    for path, name in zip(paths, names or [""] * len(paths), strict=True):
+        model_id = id_from_path(path, name)
         if model_id.casefold() in taken:
             digest = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()
             model_id = next(

@@ -12,7 +12,7 @@ from typing import TypedDict, Unpack
 import msgspec
 
 from webui.store.database import Database
-from webui.types import SamplingParams, Value
+from webui.types import SamplingParams, StoreKind, Value
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ class PreferenceValues(Value, frozen=True):
     ctx: int | None = None  #: context of one conversation in tokens
     gpu_layers: int | None = None
     extra_dirs: tuple[str, ...] = ()  #: further folders with models
+    model_stores: tuple[StoreKind, ...] = ()  #: other programs whose models are used where they lie
+    declined_stores: tuple[StoreKind, ...] = ()  #: those that are not to be offered again
+    hub_token: str | None = None  #: for private and gated models; it is in no answer and no log
 
 
 class PreferenceChanges(TypedDict, total=False):
@@ -37,6 +40,9 @@ class PreferenceChanges(TypedDict, total=False):
     ctx: int | None
     gpu_layers: int | None
     extra_dirs: tuple[str, ...]
+    model_stores: tuple[StoreKind, ...]
+    declined_stores: tuple[StoreKind, ...]
+    hub_token: str | None
 
 
 class Preferences:
