@@ -6,6 +6,7 @@ changes in the page (chosen model, system prompt, sampling, folders) lives in th
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +29,21 @@ def _default_models_dir() -> Path:
 def _split_list(value: object) -> object:
     """Lists come as comma-separated words from the environment."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+_DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds: "90", "90s", "5m", "1h30m"; a negative number and "never" are -1: for ever. Raises ValueError."""
+    text = text.strip().lower()
+    if text in {"never", "off"} or re.fullmatch(r"-\d+(?:\.\d+)?[smh]?", text):
+        return -1.0
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise ValueError(f"“{text[:40]}” is not a time: write seconds, or 90s, 5m, 1h30m, -1 for ever")
+    hours, minutes, seconds = (float(match[unit] or 0) for unit in "hms")
+    return hours * 3600 + minutes * 60 + seconds
 
 
 class Settings(BaseSettings):
@@ -61,9 +77,20 @@ class Settings(BaseSettings):
     draft_model: Path | None = Field(
         default=None, description="GGUF of a small model with the same vocabulary that guesses ahead"
     )
+    idle_unload: str | None = Field(
+        default=None, description="Unload a model that nobody uses for so long: 90, 5m, 1h, never"
+    )
     models_dir: Path = Field(default_factory=_default_models_dir, description="Where models are found and imported to")
     extra_models_dirs: Annotated[list[Path], NoDecode] = Field(
         default=[], description="Further folders with models, read only"
+    )
+    hub_endpoint: str = Field(
+        default="https://huggingface.co",
+        pattern=r"^https?://[^/\s]+",
+        description="Address of the Hugging Face hub, or of a mirror of it (also HF_ENDPOINT)",
+    )
+    hf_token: str | None = Field(
+        default=None, description="Access token for private and gated models of the hub (also HF_TOKEN)"
     )
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("glasshouse"), description="Where chats and settings are kept"
@@ -89,6 +116,13 @@ class Settings(BaseSettings):
 
     _lists = field_validator("extra_models_dirs", "allowed_hosts", mode="before")(_split_list)
 
+    @field_validator("idle_unload")
+    @classmethod
+    def _is_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_duration(value)
+        return value
+
     @model_validator(mode="after")
     def _go_together(self) -> Settings:
         """What only shows when the first model is loaded would be too late."""
@@ -106,6 +140,11 @@ class Settings(BaseSettings):
     def listen_host(self) -> str:
         """The address to bind; `--lan` widens the default to every address."""
         return "0.0.0.0" if self.lan and self.host == "127.0.0.1" else self.host
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """`idle_unload` in seconds, negative for ever; None: the page's model stays, others go after a while."""
+        return None if self.idle_unload is None else parse_duration(self.idle_unload)
 
     @property
     def is_shared(self) -> bool:

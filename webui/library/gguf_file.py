@@ -7,6 +7,7 @@ what the metadata means; `gguf.py` does.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -86,6 +87,14 @@ def parse_gguf_file(path: Path, name: str | None = None, known: KnownArrays | No
             return _parse(ByteReader(file, size, _MAX_HEADER_BYTES, known), size, name)
         except MalformedBytes as error:
             raise DamagedGguf(name, str(error)) from None
+
+
+def parse_gguf_start(data: bytes, file_bytes: int, name: str) -> GgufFile:
+    """The same from the first bytes of a file that is elsewhere. Raises DamagedGguf too when its header is longer."""
+    try:
+        return _parse(ByteReader(io.BytesIO(data), len(data), _MAX_HEADER_BYTES), file_bytes, name)
+    except MalformedBytes as error:
+        raise DamagedGguf(name, str(error)) from None
 
 
 def _parse(reader: ByteReader, size: int, name: str) -> GgufFile:

@@ -88,7 +88,7 @@ class JobFolder:
         """Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
         fresh = self.path / f"{_RECORD}.new"
-        with fresh.open("wb", opener=_open_private) as file:  # an address may hold a key
+        with open(fresh, "wb", opener=_open_private) as file:  # private: an address may hold a key
             file.write(msgspec.json.encode(record))
             file.flush()
             os.fsync(file.fileno())

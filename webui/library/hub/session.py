@@ -20,7 +20,7 @@ from webui.errors import HubAnswerUnusable, HubBusy, HubOffline
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 10.0  #: without a byte
 ANSWER_SECONDS = 20.0  #: for the whole of an answer that is not a file
-MAX_ANSWER_BYTES = 16 << 20
+MAX_ANSWER_BYTES = 24 << 20
 _LONGEST_WAIT = 3600.0
 _DEFAULT_WAIT = 30.0
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})

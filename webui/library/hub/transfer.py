@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,71 +23,16 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers, disable_progress_bars
 from huggingface_hub.utils import logging as hub_logging
 
-from webui.errors import Detail, DownloadDamaged, GlasshouseError, HubAnswerUnusable, HubBusy, HubOffline, NotGguf
+from webui.errors import DownloadDamaged, GlasshouseError, HubAnswerUnusable, HubBusy, HubOffline, NotGguf
 from webui.library.hub.answers import explain_status
 from webui.library.hub.received_file import ReceivedFile
-from webui.library.hub.session import SILENCE_SECONDS, use_hub_sessions
-from webui.types import Value
+from webui.library.hub.session import use_hub_sessions
+from webui.library.hub.transfer_order import Checking, FileDone, FileOrder, Order, Progress, Report, TransferFailed
 
-CHUNK_BYTES = 1 << 20  #: what a broken connection loses at most
 MAX_ATTEMPTS = 6  #: in a row without a new byte
-_FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0  #: a server that wants a longer one makes the job fail, with the time in its sentence
 PIECE_BYTES = 32 << 30  #: in one request; the hub's network gives no answers above 50 GB
 _RANGE_NOT_SATISFIABLE = 416
-
-
-class FileOrder(Value, frozen=True):
-    """One file to fetch into `part`, where an earlier attempt may have left a beginning."""
-
-    url: str
-    part: str
-    name: str
-    size_bytes: int | None = None  #: None: whatever comes
-    sha256: str | None = None
-    etag: str | None = None  #: of the beginning that is here, where there is no sha256 to tell whether it goes on right
-
-
-class Order(Value, frozen=True):
-    """What one process does. `token` goes to the host of the first address only."""
-
-    files: tuple[FileOrder, ...]
-    token: str | None = None
-    margin_bytes: int = 0
-    silence_seconds: float = SILENCE_SECONDS
-    first_pause_seconds: float = _FIRST_PAUSE_SECONDS
-
-
-class Progress(Value, frozen=True, tag="progress"):
-    """`bytes` of the file with this index are here."""
-
-    file: int
-    bytes: int
-
-
-class Checking(Value, frozen=True, tag="checking"):
-    """`bytes` of what an earlier attempt left have been read again, for the SHA-256."""
-
-    file: int
-    bytes: int
-
-
-class FileDone(Value, frozen=True, tag="file_done"):
-    """The file is whole, and its SHA-256 is the announced one where one was announced."""
-
-    file: int
-    size_bytes: int
-    sha256: str
-
-
-class TransferFailed(Value, frozen=True, tag="failed"):
-    """The last report of a process that could not go on: an error as it crosses a pipe."""
-
-    code: str
-    details: dict[str, Detail]
-
-
-Report = Progress | Checking | FileDone | TransferFailed
 
 
 def main() -> None:
@@ -117,7 +62,8 @@ def _prepare_library(silence_seconds: float) -> None:
     use_hub_sessions(silence_seconds)
     disable_progress_bars()
     hub_logging.set_verbosity(hub_logging.CRITICAL)  # its warnings hold addresses, which may be signed
-    constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
+    # As the bytes come, some 64 kB: collecting chunks copies each byte three times, and a broken line loses one.
+    constants.DOWNLOAD_CHUNK_SIZE = None  # type: ignore[assignment]
 
 
 class _Transfer:
@@ -196,7 +142,7 @@ class _Transfer:
             headers["If-Range"] = self._file.etag
         if end != self._file.size_bytes:
             headers["Range"] = f"bytes=0-{(end or 0) - 1}"  # http_get moves the beginning to `start`
-        http_get(self._file.url, received, resume_size=start, headers=headers, expected_size=end)
+        http_get(self._file.url, cast("BinaryIO", received), resume_size=start, headers=headers, expected_size=end)
 
     def _check(self, received: ReceivedFile) -> None:
         file = self._file
