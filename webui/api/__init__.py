@@ -11,7 +11,20 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from starlette.middleware.gzip import GZipMiddleware
 
-from webui.api import adapters, conversations, docs, embeddings, jobs, metrics, native, openai, session, stores, uploads
+from webui.api import (
+    adapters,
+    conversations,
+    docs,
+    embeddings,
+    hub,
+    jobs,
+    metrics,
+    native,
+    openai,
+    session,
+    stores,
+    uploads,
+)
 from webui.api.errors import add_error_handlers
 from webui.api.fallback import ApiFallback
 from webui.api.gate import Gate
@@ -34,7 +47,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
     """
     app.state.application = application
     app.state.stopping = asyncio.Event()
-    for module in (native, metrics, openai, embeddings, adapters, uploads, stores, jobs, conversations):
+    for module in (native, metrics, openai, embeddings, adapters, uploads, hub, stores, jobs, conversations):
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
         app.include_router(module.router)
