@@ -16,10 +16,12 @@ from webui.config import Settings
 from webui.core.access import Access
 from webui.core.chat import Chats
 from webui.core.data_lock import DataLock
+from webui.core.downloads import Downloads
 from webui.core.embedding_engine import EmbeddingEngineFactory
 from webui.core.embedding_models import EmbeddingModels
 from webui.core.engine import EngineFactory
 from webui.core.engine_client import EngineClient
+from webui.core.hub import Hub
 from webui.core.model_manager import ModelManager
 from webui.core.model_stores import ModelStores
 from webui.core.uploads import ObservedUploads
@@ -44,6 +46,8 @@ class Application:
     catalog: Catalog
     stores: ModelStores
     uploads: ObservedUploads
+    hub: Hub
+    downloads: Downloads
     workbench: Workbench
     models: ModelManager
     embedding_models: EmbeddingModels
@@ -118,6 +122,12 @@ class Application:
         self.uploads = ObservedUploads(
             Uploads(settings.models_dir), on_complete=lambda: self.models.catalog_changed.emit(None)
         )
+        self.hub = Hub(settings, self.preferences, lambda: self.catalog)
+        self.downloads = Downloads(
+            settings.models_dir, self.hub.client, on_complete=lambda: self.models.catalog_changed.emit(None)
+        )
+        closing.push_async_callback(self.downloads.close)
+        await self.downloads.open()
         self.workbench = Workbench(
             lambda: self.catalog, settings.models_dir, on_complete=lambda: self.models.catalog_changed.emit(None)
         )
