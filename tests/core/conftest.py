@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -12,9 +13,13 @@ from tests.core.fake_engine import PLAN, FakeCatalog, FakeEngines, model_file
 from webui.config import Settings
 from webui.core.chat import Chats
 from webui.core.model_manager import ModelManager
+from webui.core.model_records import ModelRecords
 from webui.store.conversations import ConversationStore
 from webui.store.database import Database
+from webui.store.model_records import ModelRecordStore
 from webui.store.preferences import Preferences
+
+NewManager = Callable[..., ModelManager]
 
 
 @pytest.fixture
@@ -39,13 +44,37 @@ async def engines() -> FakeEngines:
 
 
 @pytest_asyncio.fixture
-async def models(
-    catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
-) -> AsyncIterator[ModelManager]:
-    manager = ModelManager(catalog, preferences, settings, engine_factory=engines, planner=lambda target, running: PLAN)
-    yield manager
+async def records(database: Database) -> ModelRecords:
+    records = ModelRecords(ModelRecordStore(database))
+    await records.load()
+    return records
+
+
+@pytest_asyncio.fixture
+async def new_manager(
+    catalog: FakeCatalog, preferences: Preferences, settings: Settings, records: ModelRecords, engines: FakeEngines
+) -> AsyncIterator[NewManager]:
+    """`new_manager(planner=..., restart_seconds=..., ...)`; without a planner everything fits. All are closed."""
+    made: list[ModelManager] = []
+
+    def create(**options: Any) -> ModelManager:
+        wanted: dict[str, Any] = {"settings": settings, "planner": lambda target, neighbours: PLAN} | options
+        manager = ModelManager(
+            catalog, preferences, wanted.pop("settings"), records=records, engine_factory=engines, **wanted
+        )
+        made.append(manager)
+        return manager
+
+    yield create
     engines.may_load.set()
-    await manager.close()
+    engines.may_stop.set()
+    for manager in made:
+        await manager.close()
+
+
+@pytest.fixture
+def models(new_manager: NewManager) -> ModelManager:
+    return new_manager()
 
 
 @pytest_asyncio.fixture

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.core.fake_engine import PLAN, FakeCatalog, model_file
+from tests.core.fake_engine import FakeEngines as ChatEngines
 from tests.core.waiting import until
 from webui.config import Settings
 from webui.core.embedding_models import EmbeddingModels
+from webui.core.model_manager import ModelManager
+from webui.core.model_records import ModelRecords
+from webui.core.neighbours import Neighbours
+from webui.core.planning import Target
 from webui.errors import (
     EngineDied,
     EngineStopped,
@@ -24,6 +29,7 @@ from webui.errors import (
     UnknownModel,
 )
 from webui.library.memory_fit import FitPlan
+from webui.store.preferences import Preferences
 from webui.types import (
     EmbeddingRequest,
     Embeddings,
@@ -44,10 +50,14 @@ def of_kind(name: str, kind: ModelKind | None, **changes: Any) -> ModelFile:
     return msgspec.structs.replace(model_file(name), kind=kind, is_chat=kind == "chat", **changes)
 
 
+NewWorld = Callable[..., "World"]
+
+
 class FakeEngine:
     """Answers while the test lets it."""
 
     memory_bytes = 42
+    pid = None
 
     def __init__(self, engines: FakeEngines, on_exit: Callable[[EngineDied | None], None]) -> None:
         self.model: ModelFile | None = None
@@ -124,7 +134,9 @@ class FakeEngines:
 class World:
     """Embedding models over a catalog and engines that a test arranges."""
 
-    def __init__(self, settings: Settings, idle_seconds: float = 600) -> None:
+    def __init__(
+        self, settings: Settings, preferences: Preferences, records: ModelRecords, guest_seconds: float = 600
+    ) -> None:
         self.engines = FakeEngines()
         self.catalog = FakeCatalog(
             of_kind("chatty", "chat"),
@@ -132,18 +144,22 @@ class World:
             of_kind("minilm", "embedding"),
             of_kind("judge", "rerank"),
         )
-        self.is_too_big = False
-        self.models = EmbeddingModels(
-            lambda: self.catalog,
+        self.most_at_once = 9
+        self.manager = ModelManager(
+            self.catalog,
+            preferences,
             settings,
-            engine_factory=self.engines,
+            records=records,
+            engine_factory=ChatEngines(),
+            embedding_engine_factory=self.engines,
             planner=self._plan,
-            idle_seconds=idle_seconds,
+            guest_seconds=guest_seconds,
         )
+        self.models = EmbeddingModels(self.manager.names, self.manager.wishes, self.manager.pool)
 
-    def _plan(self, model: ModelFile) -> FitPlan:
-        if self.is_too_big:
-            raise ModelTooBig(model.name, 2 << 30, 1 << 30)
+    def _plan(self, target: Target, neighbours: Neighbours) -> FitPlan:
+        if len(neighbours.staying) >= self.most_at_once:
+            raise ModelTooBig(target.model.name, 2 << 30, 1 << 30)
         return PLAN
 
     async def embed(self, model: str | None = None) -> str:
@@ -154,8 +170,21 @@ class World:
 
 
 @pytest.fixture
-async def world(settings: Settings) -> World:
-    return World(settings)
+async def new_world(settings: Settings, preferences: Preferences, records: ModelRecords) -> AsyncIterator[NewWorld]:
+    made: list[World] = []
+
+    def create(**options: float) -> World:
+        made.append(World(settings, preferences, records, **options))
+        return made[-1]
+
+    yield create
+    for world in made:
+        await world.manager.close()
+
+
+@pytest.fixture
+def world(new_world: NewWorld) -> World:
+    return new_world()
 
 
 # --- which model -----------------------------------------------------------------------------------------------------
@@ -166,7 +195,7 @@ async def test_the_first_one_is_taken_then_the_one_that_is_loaded(world: World) 
     assert await world.embed("minilm") == "minilm"
     assert await world.embed() == "minilm", "the loaded one is no slower, and the caller does not mind"
     assert world.engines.started == ["bge", "minilm"]
-    assert world.engines.running == ["minilm"]
+    assert world.engines.running == ["bge", "minilm"], "there is room for both"
 
 
 async def test_a_search_has_both_its_models_loaded(world: World) -> None:
@@ -210,7 +239,8 @@ async def test_requests_share_one_load_and_run_side_by_side(world: World) -> Non
     assert len(world.engines.made) == 1
 
 
-async def test_another_model_waits_for_the_running_requests(world: World) -> None:
+async def test_without_room_another_model_waits_for_the_running_requests(world: World) -> None:
+    world.most_at_once = 1
     world.engines.may_answer.clear()
     first = asyncio.create_task(world.embed("bge"))
     await until(lambda: world.engines.running == ["bge"])
@@ -258,14 +288,14 @@ async def test_a_load_that_fails_leaves_nothing_and_may_be_tried_again(world: Wo
 
 
 async def test_a_model_that_does_not_fit_is_refused_before_it_loads(world: World) -> None:
-    world.is_too_big = True
+    world.most_at_once = 0
     with pytest.raises(ModelTooBig):
         await world.embed()
     assert world.engines.made == []
 
 
-async def test_an_idle_engine_goes_and_a_busy_one_stays(settings: Settings) -> None:
-    world = World(settings, idle_seconds=0.01)
+async def test_an_idle_engine_goes_and_a_busy_one_stays(new_world: NewWorld) -> None:
+    world = new_world(guest_seconds=0.01)
     world.engines.may_answer.clear()
     asked = asyncio.create_task(world.embed())
     await until(lambda: world.engines.running == ["bge"])
@@ -280,11 +310,12 @@ async def test_an_idle_engine_goes_and_a_busy_one_stays(settings: Settings) -> N
 
 async def test_closing_ends_what_runs_and_starts_nothing_more(world: World) -> None:
     world.engines.may_answer.clear()
+    world.most_at_once = 1
     running = asyncio.create_task(world.embed("bge"))
     await until(lambda: world.engines.running == ["bge"])
     waiting = asyncio.create_task(world.embed("minilm"))
     await asyncio.sleep(0)
-    await world.models.close()
+    await world.manager.close()
     for outcome in await asyncio.gather(running, waiting, return_exceptions=True):
         assert isinstance(outcome, EngineStopped)
     assert world.engines.started == ["bge"]
@@ -293,5 +324,5 @@ async def test_closing_ends_what_runs_and_starts_nothing_more(world: World) -> N
 async def test_unloading_gives_both_back(world: World) -> None:
     await world.embed()
     await world.models.rerank(QUESTION)
-    await world.models.unload()
+    await world.manager.unload_all()
     assert (world.engines.running, world.models.loaded) == ([], [])

@@ -1,4 +1,4 @@
-"""The one model: who starts it, what is true of it, and that there are never two."""
+"""The page's model: who starts it, what is true of it, and that there are never two loads of one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.core.conftest import NewManager
 from tests.core.fake_engine import PLAN, FakeCatalog, FakeEngines, model_file
 from tests.core.waiting import until
 from webui.config import Settings
@@ -95,7 +96,7 @@ async def test_progress_is_always_true_and_told_ten_times_a_second_at_most(
 async def test_the_memory_that_the_engine_holds_is_told_as_it_grows(
     models: ModelManager, engines: FakeEngines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webui.core.engine_supervisor._MEMORY_SECONDS", 0.001)
+    monkeypatch.setattr("webui.core.live_model._MEMORY_SECONDS", 0.001)
     await models.load("small")
     told: list[int] = []
     models.changed.subscribe(lambda status: told.append(status.memory_bytes))
@@ -212,7 +213,7 @@ async def test_a_former_model_that_does_not_come_back_is_said_too(models: ModelM
 
 
 async def test_a_model_too_big_is_refused_before_the_running_one_is_touched(
-    catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
+    new_manager: NewManager, engines: FakeEngines
 ) -> None:
     asked: list[tuple[str, Neighbours]] = []
 
@@ -222,7 +223,7 @@ async def test_a_model_too_big_is_refused_before_the_running_one_is_touched(
             raise ModelTooBig("large", 90_000_000_000, 4_000_000_000)
         return PLAN
 
-    models = ModelManager(catalog, preferences, settings, engine_factory=engines, planner=plan)
+    models = new_manager(planner=plan)
     await models.load("small")
     with pytest.raises(ModelTooBig, match=r"90\.0 GB.*4\.0 GB"):
         await models.load("large")
@@ -236,14 +237,14 @@ async def test_a_model_too_big_is_refused_before_the_running_one_is_touched(
 
 
 async def test_a_file_that_breaks_the_planner_is_told_and_does_not_wedge_the_manager(
-    catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
+    new_manager: NewManager, engines: FakeEngines
 ) -> None:
     def plan(target: Target, neighbours: Neighbours) -> FitPlan:
         if target.model.id == "large":
             raise ZeroDivisionError
         return PLAN
 
-    models = ModelManager(catalog, preferences, settings, engine_factory=engines, planner=plan)
+    models = new_manager(planner=plan)
     with pytest.raises(LoadFailed, match="inside Glasshouse"):
         await models.load("large")
     await models.load("small")
@@ -335,14 +336,35 @@ async def test_unloading_ends_running_answers_in_words(models: ModelManager, eng
     assert models.status == ModelStatus()
 
 
-async def test_a_request_for_another_model_waits_for_running_answers_but_a_persons_choice_does_not(
+def only_one_fits(target: Target, neighbours: Neighbours) -> FitPlan:
+    if neighbours.staying:
+        raise ModelTooBig(target.model.name, 2, 1)
+    return PLAN
+
+
+async def test_a_request_for_another_model_comes_beside_the_first_one(
     models: ModelManager, engines: FakeEngines
 ) -> None:
     chatting = asyncio.create_task(ask(models, model="small"))
     answer = await engines.next_answer()
+    assert await ask_and_answer(models, engines, model="large") == "Hi!"
+    answer.finish()
+    await chatting
+    assert engines.started == ["small", "large"]
+    assert engines.most_at_once == 2
+    assert models.status.model == model_file("small"), "the page keeps its model"
+    assert [(each.model.id, each.is_page) for each in models.alive] == [("small", True), ("large", False)]
+
+
+async def test_without_room_a_request_waits_for_running_answers_but_a_persons_choice_does_not(
+    new_manager: NewManager, engines: FakeEngines
+) -> None:
+    models = new_manager(planner=only_one_fits)
+    chatting = asyncio.create_task(ask(models, model="small"))
+    answer = await engines.next_answer()
     program = asyncio.create_task(ask(models, model="large"))
     answer.say("still here")
-    await until(lambda: models._load is not None)
+    await until(lambda: models.pool.is_loading("large"))
     assert engines.started == ["small"]
     answer.finish()
     assert isinstance((await chatting)[-1], Finished)
@@ -355,12 +377,13 @@ async def test_a_request_for_another_model_waits_for_running_answers_but_a_perso
 
 
 async def test_a_choice_hurries_a_load_that_was_waiting_for_answers_to_end(
-    models: ModelManager, engines: FakeEngines
+    new_manager: NewManager, engines: FakeEngines
 ) -> None:
+    models = new_manager(planner=only_one_fits)
     chatting = asyncio.create_task(ask(models, model="small"))
     await engines.next_answer()
     program = asyncio.create_task(ask(models, model="large"))
-    await until(lambda: models._load is not None)
+    await until(lambda: models.pool.is_loading("large"))
     await models.load("large")
     with pytest.raises(EngineStopped):
         await chatting
@@ -477,7 +500,7 @@ async def test_an_engine_that_dies_between_loading_and_the_news_of_it_is_not_cal
 
 
 async def test_the_choice_survives_a_restart(
-    catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines, models: ModelManager
+    preferences: Preferences, models: ModelManager, new_manager: NewManager
 ) -> None:
     await models.load("large", ctx=1024, gpu_layers=3)
     await models.close()
@@ -488,20 +511,17 @@ async def test_the_choice_survives_a_restart(
         return PLAN
 
     await preferences.load()
-    restarted = ModelManager(catalog, preferences, settings, engine_factory=engines, planner=plan)
+    restarted = new_manager(planner=plan)
     await restarted.ensure_loaded()
     assert targets == [Target(model_file("large"), ctx=1024, gpu_layers=3)]
     await restarted.close()
 
 
 async def test_the_flag_goes_before_the_choice_and_what_was_loaded_before_both(
-    catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
+    preferences: Preferences, settings: Settings, engines: FakeEngines, new_manager: NewManager
 ) -> None:
     await preferences.set(model_id="small")
-    flagged = settings.model_copy(update={"model": "large"})
-    models = ModelManager(
-        catalog, preferences, flagged, engine_factory=engines, planner=lambda target, neighbours: PLAN
-    )
+    models = new_manager(settings=settings.model_copy(update={"model": "large"}))
     assert (await models.default()).id == "large"
     await models.ensure_loaded()
     assert engines.started == ["large"]
@@ -560,15 +580,13 @@ async def test_deleting_another_model_leaves_the_loaded_one_running(models: Mode
     assert engines.newest.is_running
 
 
-async def test_a_name_that_cannot_be_loaded_harms_nobody_else(
-    catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
-) -> None:
+async def test_a_name_that_cannot_be_loaded_harms_nobody_else(new_manager: NewManager, engines: FakeEngines) -> None:
     def plan(target: Target, neighbours: Neighbours) -> FitPlan:
         if target.model.id == "large":
             raise ModelTooBig("large", 2, 1)
         return PLAN
 
-    models = ModelManager(catalog, preferences, settings, engine_factory=engines, planner=plan)
+    models = new_manager(planner=plan)
     await models.load("small")
     engine = await models.ensure_loaded()
     refused = asyncio.create_task(models.ensure_loaded("large"))
@@ -580,7 +598,7 @@ async def test_a_name_that_cannot_be_loaded_harms_nobody_else(
 
 
 async def test_a_broken_file_is_refused_while_others_are_answered(
-    catalog: FakeCatalog, preferences: Preferences, settings: Settings, engines: FakeEngines
+    catalog: FakeCatalog, new_manager: NewManager, engines: FakeEngines
 ) -> None:
     def plan(target: Target, neighbours: Neighbours) -> FitPlan:
         if target.model.problem is not None:
@@ -588,7 +606,7 @@ async def test_a_broken_file_is_refused_while_others_are_answered(
         return PLAN
 
     catalog.models.append(model_file("broken", problem="damaged"))
-    models = ModelManager(catalog, preferences, settings, engine_factory=engines, planner=plan)
+    models = new_manager(planner=plan)
     await models.load("small")
     asking = asyncio.create_task(ask(models))
     answer = await engines.next_answer()

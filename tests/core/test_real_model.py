@@ -120,7 +120,7 @@ async def test_a_swap_has_never_two_engines_and_a_refused_model_leaves_the_runni
     with pytest.raises(GlasshouseError, match="damaged"):
         await application.models.load("Broken.gguf")
     monkeypatch.setattr("webui.core.planning.read_memory", lambda: Memory(ram_total=2**30, ram_free=2**20))
-    monkeypatch.setattr("webui.core.planning._private_bytes", lambda pid: 2**20)
+    monkeypatch.setattr("webui.core.neighbours.private_bytes", lambda pid: 2**20)
     with pytest.raises(ModelTooBig):
         await application.models.load(starter.stem)
     assert engine_pid() == second

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from webui.api.dependencies import App, Owner, get_stopping
 from webui.api.errors import UnsupportedParameter
 from webui.api.hangup import run_while_connected
+from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.types import EmbeddingRequest, Embeddings, Priority, Ranking, RerankRequest
 
 MAX_INPUTS = 2048  #: as many as OpenAI takes
@@ -62,6 +63,8 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str | None = Field(None, description="Absent or “default”: the one that is loaded, else the first")
+
+    keep_alive: KeepAlive = KEEP_ALIVE
 
     def refuse_unknown(self) -> None:
         """Raises UnsupportedParameter for the first parameter that would be ignored."""
@@ -121,7 +124,7 @@ _LIST_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"content": {"applicatio
 async def create_embeddings(body: EmbeddingsRequest, request: Request, application: App, owner: Owner) -> Response:
     """Vectors have length 1, so a dot product is the cosine. A text that is longer than the model reads is an error."""
     body.refuse_unknown()
-    work = application.embedding_models.embed(body.to_request(owner), model=body.model_name)
+    work = application.embedding_models.embed(body.to_request(owner), model=body.model_name, keep_alive=body.keep_alive)
     model, embeddings = await run_while_connected(request.receive, get_stopping(request), work)
     content = await asyncio.to_thread(
         _embeddings_json, embeddings, model.id, as_base64=body.encoding_format == "base64"
@@ -134,7 +137,7 @@ async def rerank(body: RankingRequest, request: Request, application: App, owner
     """`relevance_score` is 0 to 1, `index` the document's place in the request; the best comes first."""
     body.refuse_unknown()
     wanted = RerankRequest(query=body.query, documents=body.texts, owner=owner, priority=Priority.API)
-    work = application.embedding_models.rerank(wanted, model=body.model_name)
+    work = application.embedding_models.rerank(wanted, model=body.model_name, keep_alive=body.keep_alive)
     model, ranking = await run_while_connected(request.receive, get_stopping(request), work)
     return Response(msgspec.json.encode(_ranking_body(ranking, body, model.id)), media_type="application/json")
 

@@ -44,12 +44,12 @@ class _Engine:
 
 
 def _engines(application: Application) -> Iterator[_Engine]:
-    status = application.models.status
-    if status.model is not None:
-        num_slots = status.info.options.num_slots if status.info else 0
-        yield _Engine(status.model.id, status.state == "ready", status.memory_bytes, num_slots, status.load)
-    for loaded in application.embedding_models.loaded:
-        yield _Engine(loaded.model.id, loaded.memory_bytes > 0, loaded.memory_bytes, 0, loaded.load)
+    alive = application.models.alive
+    for each in alive:
+        yield _Engine(each.model.id, each.state == "ready", each.memory_bytes, each.num_slots, each.load)
+    page = application.models.status
+    if page.model is not None and all(each.model.id != page.model.id for each in alive):  # it failed
+        yield _Engine(page.model.id, is_ready=False, resident_bytes=0, num_slots=0, load=page.load)
 
 
 class _Snapshot(Collector):

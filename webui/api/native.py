@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from webui import __version__
 from webui.api.dependencies import App
 from webui.config import LARGEST_CONTEXT
+from webui.core.alive import AliveModel
 from webui.core.application import Application
 from webui.types import EngineState, Memory
 
@@ -58,8 +59,44 @@ class EmbeddingModelSummary(BaseModel):
     engine_bytes: int = Field(description="Resident memory of its engine process")
 
 
+class LiveModelSummary(BaseModel):
+    """A model in memory, or on its way there or out."""
+
+    id: str
+    name: str
+    kind: str = Field(description="chat, embedding or rerank")
+    state: EngineState
+    is_page: bool = Field(description="Whether it answers where a request names no model")
+    engine_bytes: int = Field(description="Resident memory of its engine process")
+    context_tokens: int | None
+    device: str | None
+    gpu_layers: int | None
+    num_running: int = Field(description="Answers that are being written")
+    num_waiting: int
+    seconds_left: float | None = Field(description="Until it goes because nobody uses it; null: it is used, or stays")
+    note: str | None
+
+    @classmethod
+    def of(cls, alive: AliveModel) -> LiveModelSummary:
+        return cls(
+            id=alive.model.id,
+            name=alive.model.name,
+            kind=alive.model.kind or "",
+            state=alive.state,
+            is_page=alive.is_page,
+            engine_bytes=alive.memory_bytes,
+            context_tokens=alive.context_tokens,
+            device=alive.device,
+            gpu_layers=alive.gpu_layers,
+            num_running=alive.load.num_running,
+            num_waiting=alive.load.num_waiting,
+            seconds_left=alive.seconds_left,
+            note=alive.note,
+        )
+
+
 class Status(BaseModel):
-    """What the model does right now, and what the machine has left."""
+    """What the page's model does right now, which others are in memory, and what the machine has left."""
 
     version: str
     state: EngineState
@@ -70,6 +107,7 @@ class Status(BaseModel):
     ram: RamUse
     vram: list[GpuUse] = Field(description="One entry for each NVIDIA GPU; empty: CPU only")
     queue: Queue
+    models: list[LiveModelSummary] = Field(description="Every model in memory, the page's included")
     embedding_models: list[EmbeddingModelSummary] = Field(description="Those in memory; they go when idle")
 
 
@@ -96,16 +134,15 @@ async def get_status(application: App) -> Status:
 
 @router.post("/load_model", summary="Load a model")
 async def load_model(body: LoadRequest, application: App) -> Status:
-    """Answers when the model is ready, or says why it is not. Another model is unloaded first."""
+    """Answers when the model is ready, or says why it is not. It takes the place of the page's model."""
     await application.models.load(body.model, ctx=body.ctx, gpu_layers=body.gpu_layers)
     return _status(application)
 
 
-@router.post("/unload_model", summary="Unload the model")
+@router.post("/unload_model", summary="Unload every model")
 async def unload_model(application: App) -> Status:
-    """Ends the engine process, and those that embed and rank: all of their memory is free afterwards."""
-    await application.models.unload()
-    await application.embedding_models.unload()
+    """Ends every engine process, also those that embed and rank: all of their memory is free afterwards."""
+    await application.models.unload_all()
     return _status(application)
 
 
@@ -139,6 +176,7 @@ def _status(application: Application) -> Status:
             kv_used=now.load.kv_used,
             kv_total=now.load.kv_total,
         ),
+        models=[LiveModelSummary.of(each) for each in application.models.alive],
         embedding_models=[
             EmbeddingModelSummary(
                 id=each.model.id, name=each.model.name, kind=each.model.kind or "", engine_bytes=each.memory_bytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -22,9 +23,18 @@ from webui.api.hangup import run_while_connected
 from webui.api.openai_reply import Completion
 from webui.api.openai_request import ChatRequest
 from webui.api.sse import DONE, EventStream, comment, frame
+from webui.core.alive import Answering
 from webui.core.application import Application
 from webui.errors import GlasshouseError, UnknownModel
-from webui.types import GenerationEvent, ModelFile, PromptProgress, Queued, TokenLogprobs
+from webui.types import (
+    GenerationEvent,
+    GenerationRequest,
+    LoraAdapter,
+    ModelFile,
+    PromptProgress,
+    Queued,
+    TokenLogprobs,
+)
 
 PATH = "/v1/chat/completions"
 _KINDS = ("chat", "embedding", "rerank")  # of models that a request can name
@@ -46,6 +56,7 @@ class ModelObject(BaseModel):
     size_bytes: int
     context_train: int
     kind: str | None = Field(description="chat, embedding or rerank")
+    base_model: str | None = Field(None, description="Of a preset: the model that it uses")
 
 
 class ModelList(BaseModel):
@@ -56,18 +67,25 @@ class ModelList(BaseModel):
 @router.get("/models", summary="The models that can answer, embed or rank")
 async def list_models(application: App) -> ModelList:
     """Chat models come first, since some programs take the first one; `kind` tells what each is made for."""
-    models = await application.models.models()
-    usable = [model for model in models if model.kind in _KINDS and model.problem is None]
-    usable.sort(key=lambda model: model.kind != "chat")
-    return ModelList(data=await asyncio.to_thread(lambda: [_model_object(model) for model in usable]))
+    listed = await _list_usable(application)
+    listed.sort(key=lambda each: each[1].kind != "chat")
+    return ModelList(data=await asyncio.to_thread(lambda: [_model_object(name, model) for name, model in listed]))
 
 
 @router.get("/models/{model:path}", summary="One model")
 async def get_model(model: str, application: App) -> ModelObject:
-    for known in await application.models.models():
-        if known.id == model:
-            return await asyncio.to_thread(_model_object, known)
+    for name, known in await _list_usable(application):
+        if name == model:
+            return await asyncio.to_thread(_model_object, name, known)
     raise UnknownModel(model)
+
+
+async def _list_usable(application: Application) -> list[tuple[str, ModelFile]]:
+    """Every name that a request's `model` can give, with its model: models by their id, then presets."""
+    usable = [each for each in await application.models.models() if each.kind in _KINDS and each.problem is None]
+    by_id = {model.id: model for model in usable}
+    presets = [each for each in application.records.presets if each.model_id in by_id]
+    return [*by_id.items(), *((preset.name, by_id[preset.model_id]) for preset in presets)]
 
 
 @router.post(
@@ -79,27 +97,51 @@ async def get_model(model: str, application: App) -> ModelObject:
 async def create_chat_completion(body: ChatRequest, request: Request, application: App, owner: Owner) -> Response:
     """The model reads `messages` and writes the next one.
 
-    A known `model` that is not loaded is loaded first (and the loaded one unloaded). With `stream` the answer comes as
-    server-sent events. The answer stops when the client hangs up.
+    A known `model` that is not loaded is loaded first, beside the others as memory allows. With `stream` the answer
+    comes as server-sent events. The answer stops when the client hangs up.
     """
     body.refuse_unsupported()
-    adapters = await application.models.find_adapters(body.adapter_choices)
-    generation = body.to_generation(owner, adapters)
-    answers = [application.models.generate(each, model=body.model_name) for each in vary(generation, body.n or 1)]
+    asking = _Asking(body, owner, await application.models.find_adapters(body.adapter_choices))
+    answers = [
+        application.models.generate(partial(asking.build, index), model=body.model_name, keep_alive=body.keep_alive)
+        for index in range(body.n or 1)
+    ]
     events = merge(answers)
     stopping = get_stopping(request)
     if not body.stream:
-        reply = await run_while_connected(request.receive, stopping, _answer(application, events, body.n or 1))
+        reply = await run_while_connected(request.receive, stopping, _answer(asking, events))
         return JSONResponse(reply)
     first = await run_while_connected(request.receive, stopping, anext(events))
-    frames = _frames(_completion(application, body.n or 1), first, events, include_usage=body.wants_usage)
+    frames = _frames(asking.completion(), first, events, include_usage=body.wants_usage)
     return EventStream(frames, stopping, farewell=frame(describe(ServerStopping(), PATH)))
 
 
-async def _answer(application: Application, events: NumberedEvents, num_choices: int) -> dict[str, Any]:
+class _Asking:
+    """One request on its way to whoever answers it; what is wrong with it shows before a model is loaded for it."""
+
+    def __init__(self, body: ChatRequest, owner: str, adapters: tuple[LoraAdapter, ...]) -> None:
+        self._body = body
+        self._owner = owner
+        self._adapters = adapters
+        self._model = ""
+        body.to_generation(owner, adapters)
+
+    def build(self, index: int, answering: Answering) -> GenerationRequest:
+        """What the choice of this number asks for; what the request does not say, the model's defaults do."""
+        self._model = answering.name
+        adapters = answering.adapters if self._body.lora is None else self._adapters
+        generation = self._body.to_generation(self._owner, adapters, answering.defaults)
+        return vary(generation, index + 1)[index]
+
+    def completion(self) -> Completion:
+        """Called after the first event: only then it is certain who answers."""
+        return Completion(self._model, self._body.n or 1)
+
+
+async def _answer(asking: _Asking, events: NumberedEvents) -> dict[str, Any]:
     async with aclosing(events):
         first = await anext(events)
-        return await _completion(application, num_choices).collect(_chain(first, events))
+        return await asking.completion().collect(_chain(first, events))
 
 
 async def _frames(
@@ -140,15 +182,9 @@ def _waiting_for(event: GenerationEvent) -> str:
             return "waiting"
 
 
-def _completion(application: Application, num_choices: int) -> Completion:
-    """Called after the first event: only then it is certain which model answers."""
-    model = application.models.status.model
-    return Completion(model.id if model else "", num_choices)
-
-
-def _model_object(model: ModelFile) -> ModelObject:
+def _model_object(name: str, model: ModelFile) -> ModelObject:
     return ModelObject(
-        id=model.id,
+        id=name,
         created=int(model.path.stat().st_mtime) if model.path.exists() else 0,
         name=model.name,
         architecture=model.architecture,
@@ -157,4 +193,5 @@ def _model_object(model: ModelFile) -> ModelObject:
         size_bytes=model.size_bytes,
         context_train=model.context_train,
         kind=model.kind,
+        base_model=model.id if name != model.id else None,
     )

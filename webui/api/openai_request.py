@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.adapters import LoraChoice
 from webui.api.errors import ParameterError, UnsupportedParameter
+from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.openai_sampling import SamplingFields
 from webui.core.adapters import MAX_ADAPTERS, AdapterChoice
+from webui.store.model_values import ModelDefaults
 from webui.types import GenerationRequest, LoraAdapter, Message, OverflowPolicy, Priority, Role
 
 MAX_MESSAGES = 8192  # llama.cpp's tokenizer takes quadratic time in the turns of one prompt, while everybody waits
@@ -93,8 +95,9 @@ class ChatRequest(SamplingFields, ChatBody):
     overflow: OverflowPolicy | None = Field(
         None, description="When the conversation outgrows the context: an error (default), or leave out the oldest"
     )
+    keep_alive: KeepAlive = KEEP_ALIVE
     lora: Annotated[list[LoraChoice], Field(max_length=MAX_ADAPTERS)] | None = Field(
-        None, description="LoRA adapters of GET /lora-adapters for this answer"
+        None, description="LoRA adapters of GET /lora-adapters for this answer; absent: those of the model's defaults"
     )
 
     def refuse_unsupported(self) -> None:
@@ -110,14 +113,19 @@ class ChatRequest(SamplingFields, ChatBody):
     def adapter_choices(self) -> list[AdapterChoice]:
         return [each.to_choice() for each in self.lora or ()]
 
-    def to_generation(self, owner: str, adapters: tuple[LoraAdapter, ...] = ()) -> GenerationRequest:
+    def to_generation(
+        self, owner: str, adapters: tuple[LoraAdapter, ...] = (), defaults: ModelDefaults | None = None
+    ) -> GenerationRequest:
+        """`defaults`: of the model that answers, for what the request does not say."""
         messages = tuple(message.to_message(index) for index, message in enumerate(self.messages))
         messages, continuation = self._split_continuation(messages)
+        if defaults is not None and defaults.system_prompt and not any(each.role == "system" for each in messages):
+            messages = (Message(role="system", content=defaults.system_prompt), *messages)
         return GenerationRequest(
             messages=messages,
             continuation=continuation,
             overflow=self.overflow or "error",
-            sampling=self.to_sampling(),
+            sampling=self.to_sampling(defaults.sampling if defaults is not None else None),
             owner=owner,
             priority=Priority.API,
             adapters=adapters,

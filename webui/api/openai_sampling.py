@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.errors import ParameterError
@@ -91,19 +92,25 @@ class SamplingFields(BaseModel):
     response_format: ResponseFormat | None = None
     grammar: str | None = Field(None, description="The answer's form in llama.cpp's notation, GBNF")
 
-    def to_sampling(self) -> SamplingParams:
-        """Our parameters; what was not given keeps our default. Raises ParameterError for a bad combination."""
+    def to_sampling(self, defaults: SamplingParams | None = None) -> SamplingParams:
+        """Our parameters; what was not given is as in `defaults`, the model's own. Raises ParameterError for a bad
+        combination."""
+        base = SamplingParams() if defaults is None else defaults
         given = self.model_dump(include=_AS_THEY_ARE, exclude_none=True)
         if given.get("seed") == -1:
             del given["seed"]
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        if self.stop is not None:
+            stop = (self.stop,) if isinstance(self.stop, str) else self.stop
+            given["stop"] = tuple(text for text in stop if text)
+        if self.logit_bias is not None:
+            given["logit_bias"] = tuple(self.logit_bias.items())
         if self.dry_sequence_breakers is not None:
             given["dry_sequence_breakers"] = tuple(self.dry_sequence_breakers)
-        return SamplingParams(
+        max_tokens = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return msgspec.structs.replace(
+            base,
             **given,
-            stop=tuple(text for text in stop if text),
-            max_tokens=self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens,
-            logit_bias=tuple((self.logit_bias or {}).items()),
+            max_tokens=base.max_tokens if max_tokens is None else max_tokens,
             logprobs=self._num_logprobs(),
             grammar=self._form(),
         )

@@ -17,12 +17,12 @@ from webui.core.access import Access
 from webui.core.chat import Chats
 from webui.core.data_lock import DataLock
 from webui.core.downloads import Downloads
-from webui.core.embedding_engine import EmbeddingEngineFactory
 from webui.core.embedding_models import EmbeddingModels
-from webui.core.engine import EngineFactory
+from webui.core.engine import EmbeddingEngineFactory, EngineFactory
 from webui.core.engine_client import EngineClient
 from webui.core.hub import Hub
 from webui.core.model_manager import ModelManager
+from webui.core.model_records import ModelRecords
 from webui.core.model_stores import ModelStores
 from webui.core.uploads import ObservedUploads
 from webui.core.workbench import Workbench
@@ -30,6 +30,7 @@ from webui.library.catalog import Catalog
 from webui.library.uploads import Uploads
 from webui.store.conversations import ConversationStore
 from webui.store.database import Database, make_private_folder
+from webui.store.model_records import ModelRecordStore
 from webui.store.preferences import Preferences
 from webui.store.sessions import SessionStore
 
@@ -49,6 +50,7 @@ class Application:
     hub: Hub
     downloads: Downloads
     workbench: Workbench
+    records: ModelRecords
     models: ModelManager
     embedding_models: EmbeddingModels
     chats: Chats
@@ -111,12 +113,18 @@ class Application:
         await self.preferences.load()
 
         self.catalog = self._create_catalog()
-        self.models = ModelManager(self.catalog, self.preferences, settings, engine_factory=self._engine_factory)
-        closing.push_async_callback(self.models.close)
-        self.embedding_models = EmbeddingModels(
-            lambda: self.catalog, settings, engine_factory=self._embedding_engine_factory
+        self.records = ModelRecords(ModelRecordStore(database))
+        await self.records.load()
+        self.models = ModelManager(
+            self.catalog,
+            self.preferences,
+            settings,
+            records=self.records,
+            engine_factory=self._engine_factory,
+            embedding_engine_factory=self._embedding_engine_factory,
         )
-        closing.push_async_callback(self.embedding_models.close)
+        closing.push_async_callback(self.models.close)
+        self.embedding_models = EmbeddingModels(self.models.names, self.models.wishes, self.models.pool)
         closing.callback(self.models.catalog_changed.subscribe(lambda _: self.embedding_models.drop_missing()))
         self.stores = ModelStores(self.preferences, self._renew_catalog)
         self.uploads = ObservedUploads(

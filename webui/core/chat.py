@@ -15,6 +15,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from webui.core.alive import Answering, Ask
 from webui.core.model_manager import ModelManager
 from webui.core.prompt import build_prompt, make_title
 from webui.core.read_ahead import DraftReader, ReadAhead
@@ -165,7 +166,7 @@ class Chats:
     def reader(self, owner: str) -> DraftReader:
         """Reads what somebody types on one open page."""
 
-        async def build(conversation_id: str | None, text: str) -> GenerationRequest:
+        async def build(conversation_id: str | None, text: str) -> Ask:
             conversation, path = None, tuple[ChatMessage, ...]()
             if conversation_id is not None:
                 conversation = await self._store.get(conversation_id)
@@ -230,8 +231,8 @@ class Chats:
                 path[-1], state="streaming", error=None, error_code=None, finish_reason=None, usage=None, timings=None
             )
             await self._store.save_message(message)
-            request = self._request(conversation, path[:-1], owner)
-            self._run_reply(message, msgspec.structs.replace(request, continuation=message.content))
+            ask = self._request(conversation, path[:-1], owner)
+            self._run_reply(message, lambda who: msgspec.structs.replace(ask(who), continuation=message.content))
             self._publish(conversation_id, ThreadReplaced())
         self.changed.emit(None)
 
@@ -249,20 +250,30 @@ class Chats:
         self._run_reply(message, self._request(conversation, path, owner), read_ahead)
         return message
 
-    def _request(self, conversation: Conversation | None, path: Sequence[ChatMessage], owner: str) -> GenerationRequest:
-        """What is asked to answer the path's last message. A chat goes on when it outgrows the context, and tells."""
-        defaults = self._preferences.get()
-        system_prompt = conversation.system_prompt if conversation is not None else None
-        sampling = conversation.sampling if conversation is not None else None
-        return GenerationRequest(
-            messages=build_prompt(path, defaults.system_prompt if system_prompt is None else system_prompt),
-            sampling=defaults.sampling if sampling is None else sampling,
-            owner=owner,
-            conversation=conversation.id if conversation is not None else "",
-            overflow="drop_oldest",
-        )
+    def _request(self, conversation: Conversation | None, path: Sequence[ChatMessage], owner: str) -> Ask:
+        """What is asked to answer the path's last message. A chat goes on when it outgrows the context, and tells.
 
-    def _run_reply(self, message: ChatMessage, request: GenerationRequest, read_ahead: ReadAhead | None = None) -> None:
+        What the conversation does not say, the model's own defaults do, and then the settings.
+        """
+        settings = self._preferences.get()
+        own_prompt = conversation.system_prompt if conversation is not None else None
+        own_sampling = conversation.sampling if conversation is not None else None
+
+        def ask(answering: Answering) -> GenerationRequest:
+            of_model = answering.defaults
+            prompts = (own_prompt, of_model.system_prompt, settings.system_prompt)
+            return GenerationRequest(
+                messages=build_prompt(path, next(prompt for prompt in prompts if prompt is not None)),
+                sampling=own_sampling or of_model.sampling or settings.sampling,
+                owner=owner,
+                conversation=conversation.id if conversation is not None else "",
+                overflow="drop_oldest",
+                adapters=answering.adapters,
+            )
+
+        return ask
+
+    def _run_reply(self, message: ChatMessage, ask: Ask, read_ahead: ReadAhead | None = None) -> None:
         conversation_id = message.conversation_id
         reply = Reply(
             message,
@@ -274,18 +285,18 @@ class Chats:
         self._replies[conversation_id] = reply
         if self._is_closing:
             reply.interrupt(INTERRUPTED)
-        self._reply_tasks[conversation_id] = self._tasks.start(self._write(reply, request))
+        self._reply_tasks[conversation_id] = self._tasks.start(self._write(reply, ask))
 
-    async def _write(self, reply: Reply, request: GenerationRequest) -> None:
+    async def _write(self, reply: Reply, ask: Ask) -> None:
         conversation_id = reply.message.conversation_id
-        message = await reply.run(request)
+        message = await reply.run(ask)
         del self._replies[conversation_id], self._reply_tasks[conversation_id]
         if reply.unsaved is not None:
             self._unsaved[conversation_id] = reply
         self._publish(conversation_id, ReplyEnded(message=message))
         self.changed.emit(None)
-        if not self._is_closing:
-            self._titles.answered(message, request)
+        if not self._is_closing and reply.request is not None:
+            self._titles.answered(message, reply.request)
 
     async def _path(self, conversation_id: str) -> tuple[ChatMessage, ...]:
         """The visible messages. An answer that the disk did not take is saved now, or else shown from memory."""

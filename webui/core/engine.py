@@ -1,6 +1,6 @@
-"""What the core asks of an engine: the shape that EngineClient has, and that tests give to a stand-in.
+"""What the core asks of an engine: the shapes that EngineClient has, and that tests give to stand-ins.
 
-Types only.
+Types only. One program serves them all; which of the two an engine is follows from the kind of its model.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from typing import Protocol
 
 from webui.errors import EngineDied
 from webui.types import (
+    EmbeddingRequest,
+    Embeddings,
     EngineInfo,
     EngineLoad,
     EngineOptions,
     GenerationEvent,
     GenerationRequest,
     ModelFile,
+    Ranking,
+    RerankRequest,
 )
 
 
-class Engine(Protocol):
-    """One engine process, used once: start, any number of generations side by side, stop."""
+class EngineProcess(Protocol):
+    """One engine process, used once: start, any number of requests side by side, stop."""
 
     @property
     def pid(self) -> int | None: ...
@@ -30,6 +34,12 @@ class Engine(Protocol):
     def memory_bytes(self) -> int: ...
 
     async def start(self, model: ModelFile, options: EngineOptions) -> EngineInfo: ...
+
+    async def stop(self) -> None: ...
+
+
+class Engine(EngineProcess, Protocol):
+    """One with a chat model."""
 
     def generate(
         self,
@@ -44,10 +54,16 @@ class Engine(Protocol):
 
     def forget(self, conversation: str) -> None: ...
 
-    async def stop(self) -> None: ...
+
+class EmbeddingEngine(EngineProcess, Protocol):
+    """One with an embedding or rerank model."""
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings: ...
+
+    async def rerank(self, request: RerankRequest) -> Ranking: ...
 
 
-class EngineFactory(Protocol):
+class ProcessFactory(Protocol):
     """Makes an engine that is not started yet. The callbacks run in the event loop; `on_exit` gets None when the exit
     was asked for."""
 
@@ -57,4 +73,28 @@ class EngineFactory(Protocol):
         on_load_progress: Callable[[float], None],
         on_engine_load: Callable[[EngineLoad], None],
         on_exit: Callable[[EngineDied | None], None],
+    ) -> EngineProcess: ...
+
+
+class EngineFactory(Protocol):
+    """A ProcessFactory for chat models."""
+
+    def __call__(
+        self,
+        *,
+        on_load_progress: Callable[[float], None],
+        on_engine_load: Callable[[EngineLoad], None],
+        on_exit: Callable[[EngineDied | None], None],
     ) -> Engine: ...
+
+
+class EmbeddingEngineFactory(Protocol):
+    """A ProcessFactory for models that embed or rank."""
+
+    def __call__(
+        self,
+        *,
+        on_load_progress: Callable[[float], None],
+        on_engine_load: Callable[[EngineLoad], None],
+        on_exit: Callable[[EngineDied | None], None],
+    ) -> EmbeddingEngine: ...

@@ -1,15 +1,14 @@
 """One load of a model that several callers wait for.
 
-It knows how to share an outcome; what loading means is the model manager's.
+It knows how to share an outcome; what loading means is for the pool and the model manager to say.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-from webui.core.engine import Engine
+from webui.core.live_model import LiveModel
 from webui.core.planning import Target
-from webui.store.preferences import PreferenceChanges
 
 
 class Abandoned(Exception):
@@ -23,24 +22,40 @@ class Abandoned(Exception):
 class ModelLoad:
     """A target and the one outcome that everybody who waits for it gets."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, is_urgent: bool = False, replaces: LiveModel | None = None) -> None:
+        """A load that is urgent waits for nobody's answer to end; `replaces` goes in any case."""
         self.target = target
-        self.choice: PreferenceChanges | None = (
-            None  #: what to remember once it is loaded; None when a request merely needed the model
-        )
-        self.may_start = asyncio.Event()  #: set when no running answer stands in the way any more
+        self.is_urgent = is_urgent
+        self.replaces = replaces
+        self.num_waiting = 0
+        self.waits_for_room = True  #: until its engine is about to start
         self.task: asyncio.Task[None] | None = None
-        self._outcome: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
+        self._outcome: asyncio.Future[LiveModel] = asyncio.get_running_loop().create_future()
         # Nobody may be left to hear of a failure; asyncio would complain about that.
         self._outcome.add_done_callback(lambda outcome: outcome.cancelled() or outcome.exception())
 
-    async def wait(self) -> Engine:
-        """The started engine, or the error; cancelling this wait leaves the load alone."""
-        return await asyncio.shield(self._outcome)
+    @property
+    def id(self) -> str:
+        return self.target.model.id
 
-    def succeed(self, engine: Engine) -> None:
+    @property
+    def is_done(self) -> bool:
+        return self._outcome.done()
+
+    async def wait(self) -> LiveModel:
+        """The model, loaded, or the error. Cancelling this wait leaves the load to others who wait; a load that still
+        waits for room and that nobody wants any more ends."""
+        self.num_waiting += 1
+        try:
+            return await asyncio.shield(self._outcome)
+        finally:
+            self.num_waiting -= 1
+            if not self.num_waiting and self.waits_for_room and not self.is_done:
+                self.abandon(is_replaced=False)
+
+    def succeed(self, live: LiveModel) -> None:
         if not self._outcome.done():
-            self._outcome.set_result(engine)
+            self._outcome.set_result(live)
 
     def fail(self, error: Exception) -> None:
         if not self._outcome.done():

@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
+from webui.core.alive import Asked
 from webui.core.tasks import OwnedTasks
 from webui.errors import GlasshouseError
-from webui.types import Finished, GenerationEvent, GenerationRequest, PromptProgress, Usage
+from webui.types import Finished, GenerationEvent, PromptProgress, Usage
 
-BuildDraft = Callable[[str | None, str], Awaitable[GenerationRequest]]
-Prefill = Callable[[GenerationRequest, asyncio.Event], AsyncGenerator[GenerationEvent, None]]
+BuildDraft = Callable[[str | None, str], Awaitable[Asked]]
+Prefill = Callable[[Asked, asyncio.Event], AsyncGenerator[GenerationEvent, None]]
 
 
 class ReadAhead:

@@ -14,6 +14,7 @@ from typing import Any, Literal, assert_never
 
 import msgspec
 
+from webui.core.alive import Answering, Ask
 from webui.core.model_manager import ModelManager
 from webui.core.read_ahead import ReadAhead
 from webui.errors import GlasshouseError, StoreError, UnknownMessage
@@ -62,6 +63,7 @@ class Reply:
     ) -> None:
         self.message = message
         self.waiting: ReplyWaiting | None = None
+        self.request: GenerationRequest | None = None  #: what was asked, once it is known who answers
         self.unsaved: ChatMessage | None = None  #: what the disk did not take at the end
         self._models = models
         self._store = store
@@ -73,16 +75,17 @@ class Reply:
         self._saved = message
         self._generation: asyncio.Task[Finished] | None = None
         self._stop = asyncio.Event()
+        self._model_name: str | None = None
         self._has_begun = False  # the engine has said something
         self._ending: dict[str, Any] | None = None  # how the message ends when it is cut short
 
-    async def run(self, request: GenerationRequest) -> ChatMessage:
+    async def run(self, ask: Ask) -> ChatMessage:
         """Write to the end and return the message in its final form, saved; never raises.
 
         The generation is a task of its own, so that cutting it short never touches the saving.
         """
         loop = asyncio.get_running_loop()
-        self._generation = loop.create_task(self._generate(request))
+        self._generation = loop.create_task(self._generate(ask))
         if self._ending is not None:
             self._generation.cancel()
         saver = loop.create_task(self._save_regularly())
@@ -133,11 +136,11 @@ class Reply:
 
     # --- events in -------------------------------------------------------------------------------------------------
 
-    async def _generate(self, request: GenerationRequest) -> Finished:
+    async def _generate(self, ask: Ask) -> Finished:
         unsubscribe = self._models.changed.subscribe(self._show_loading)
         self._show_loading(self._models.status)
         try:
-            events = self._models.generate(request, stop=self._stop)
+            events = self._models.generate(lambda answering: self._build(ask, answering), stop=self._stop)
             async with aclosing(events):
                 async for event in events:
                     unsubscribe()
@@ -149,9 +152,15 @@ class Reply:
             unsubscribe()
         raise RuntimeError("the generation ended without a last event")
 
+    def _build(self, ask: Ask, answering: Answering) -> GenerationRequest:
+        self.request = ask(answering)
+        if self.message.model_name is None:
+            self._model_name = answering.model.name
+        return self.request
+
     def _take(self, event: GenerationEvent) -> None:
-        if self.message.model_name is None and (model := self._models.status.model) is not None:
-            self.message = msgspec.structs.replace(self.message, model_name=model.name)
+        if self.message.model_name is None:
+            self.message = msgspec.structs.replace(self.message, model_name=self._model_name)
         match event:
             case TextDelta(text=text):
                 self._append("content", text)
