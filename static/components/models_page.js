@@ -5,7 +5,20 @@ import {lazyPart} from "glasshouse/lazy_part.js";
 import {on, pageName} from "glasshouse/shell.js";
 
 export default lazyPart(() => import("glasshouse/models_page.js"), {
-  emits: ["look", "load", "unload", "favour", "useStore", "search", "variants", "download", "queue", "token"],
+  emits: [
+    "look",
+    "load",
+    "unload",
+    "favour",
+    "useStore",
+    "addFolder",
+    "removeFolder",
+    "search",
+    "variants",
+    "download",
+    "queue",
+    "token",
+  ],
   bringWhen(bring) {
     if (pageName() === "models") bring();
     return on("page", (page) => page === "models" && bring());

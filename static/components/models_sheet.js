@@ -5,7 +5,21 @@ import {lazyPart} from "glasshouse/lazy_part.js";
 import {on} from "glasshouse/shell.js";
 
 export default lazyPart(() => import("glasshouse/models_sheet.js"), {
-  emits: ["show", "hide", "load", "unload", "favour", "describe", "remove", "plan", "defaults", "preset", "change", "doctor"],
+  emits: [
+    "show",
+    "hide",
+    "load",
+    "unload",
+    "favour",
+    "describe",
+    "remove",
+    "lookForUpdate",
+    "plan",
+    "defaults",
+    "preset",
+    "change",
+    "doctor",
+  ],
   bringWhen: (bring) => on("sheet", bring),
   empty: () => h("div", {hidden: true}),
 });

@@ -10,14 +10,40 @@ export function shareBar(shares) {
   const total = shares.reduce((sum, share) => sum + share.bytes, 0);
   if (!total) return null;
   const rest = shares.slice(SHOWN - 1);
-  const shown = shares.length <= SHOWN ? shares : [...shares.slice(0, SHOWN - 1), {name: "others", bytes: rest.reduce((sum, one) => sum + one.bytes, 0), tensors: rest.reduce((sum, one) => sum + one.tensors, 0)}];
+  const shown =
+    shares.length <= SHOWN
+      ? shares
+      : [
+          ...shares.slice(0, SHOWN - 1),
+          {
+            name: "others",
+            bytes: rest.reduce((sum, one) => sum + one.bytes, 0),
+            tensors: rest.reduce((sum, one) => sum + one.tensors, 0),
+          },
+        ];
   const percent = (bytes) => (100 * bytes) / total;
   const words = (share) => `${share.name} ${percent(share.bytes) < 1 ? "under 1" : Math.round(percent(share.bytes))} %`;
   return h("div", {class: "share numbers"}, [
-    h("div", {class: "share-bar", role: "img", "aria-label": shown.map(words).join(", ")}, shown.map((share, index) => h("i", {class: `share-${index}`, style: {width: `${percent(share.bytes)}%`}}))),
-    h("ul", {class: "share-legend"}, shown.map((share, index) =>
-      h("li", {key: share.name}, [h("b", {class: `share-${index}`}), h("span", words(share)), h("span", {class: "share-more"}, `${formatBytes(share.bytes)} · ${share.tensors.toLocaleString("en")} ${share.tensors === 1 ? "tensor" : "tensors"}`)]),
-    )),
+    h(
+      "div",
+      {class: "share-bar", role: "img", "aria-label": shown.map(words).join(", ")},
+      shown.map((share, index) => h("i", {class: `share-${index}`, style: {width: `${percent(share.bytes)}%`}})),
+    ),
+    h(
+      "ul",
+      {class: "share-legend"},
+      shown.map((share, index) =>
+        h("li", {key: share.name}, [
+          h("b", {class: `share-${index}`}),
+          h("span", words(share)),
+          h(
+            "span",
+            {class: "share-more"},
+            `${formatBytes(share.bytes)} · ${share.tensors.toLocaleString("en")} ${share.tensors === 1 ? "tensor" : "tensors"}`,
+          ),
+        ]),
+      ),
+    ),
   ]);
 }
 
@@ -52,7 +78,9 @@ export function deviceBar(device) {
       scale > device.total && h("b", {class: "device-edge", style: {left: `${(100 * device.total) / scale}%`}}),
     ]),
     h("div", {class: "memory-legend", "aria-hidden": "true"}, [
-      ...parts.map(([part, words, kind]) => h("span", {key: part}, [h("b", {class: kind}), `${words} ${formatBytes(device[part])}`])),
+      ...parts.map(([part, words, kind]) =>
+        h("span", {key: part}, [h("b", {class: kind}), `${words} ${formatBytes(device[part])}`]),
+      ),
       h("span", {class: ["memory-free", !device.fits && "too-big"]}, verdict),
     ]),
   ]);

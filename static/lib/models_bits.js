@@ -63,7 +63,10 @@ export const factList = (rows, kind = "") =>
     {class: ["fact-list numbers", kind]},
     rows
       .filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false)
-      .flatMap(([term, value, kindOfRow]) => [h("dt", {class: kindOfRow}, term), h("dd", {class: kindOfRow, dir: "auto"}, value)]),
+      .flatMap(([term, value, kindOfRow]) => [
+        h("dt", {class: kindOfRow}, term),
+        h("dd", {class: kindOfRow, dir: "auto"}, value),
+      ]),
   );
 
 /** @param {string|undefined} text @param {() => void} [dismiss] */
@@ -153,6 +156,9 @@ export const bytesOf = (done, total) => (total ? `${formatBytes(done)} of ${form
 
 /** @param {{text: string, isOffline: boolean}} error @param {() => void} retry */
 export const hubError = ({text, isOffline}, retry) =>
-  emptyState(isOffline ? "wifi-off" : "circle-alert", isOffline ? "The hub cannot be reached" : "That did not work", text, [
-    h("button", {type: "button", class: "button", onClick: retry}, [icon("refresh-cw"), "Try again"]),
-  ]);
+  emptyState(
+    isOffline ? "wifi-off" : "circle-alert",
+    isOffline ? "The hub cannot be reached" : "That did not work",
+    text,
+    [h("button", {type: "button", class: "button", onClick: retry}, [icon("refresh-cw"), "Try again"])],
+  );

@@ -43,10 +43,23 @@ export function startLine(sheet, order, label) {
   const known = sheet.change.estimates[JSON.stringify(order)];
   const files = known?.numFiles > 1 ? `${known.numFiles} files, ` : "";
   return h("div", {class: "sheet-actions"}, [
-    h("button", {type: "button", class: "button primary", disabled: !known || Boolean(known.problem), onClick: () => start(sheet, order)}, label),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "button primary",
+        disabled: !known || Boolean(known.problem),
+        onClick: () => start(sheet, order),
+      },
+      label,
+    ),
     known?.problem
       ? h("p", {class: "problem"}, known.problem)
-      : h("p", {class: "estimate numbers", role: "status"}, known ? `The result: ${files}${formatBytes(known.size)}.` : "Reckoning the size …"),
+      : h(
+          "p",
+          {class: "estimate numbers", role: "status"},
+          known ? `The result: ${files}${formatBytes(known.size)}.` : "Reckoning the size …",
+        ),
   ]);
 }
 
@@ -62,10 +75,29 @@ export function changeTab(sheet) {
   if (!change.about) return [skeleton(2, "Reading the file")];
   const actions = Object.keys(FORMS).filter((each) => each !== "merge" || change.about.adapters.length > 0);
   return [
-    change.jobs.length > 0 && h("ul", {class: "model-rows jobs", "aria-label": "Jobs of this model"}, change.jobs.map((job) => jobCard(job, sheet))),
-    h("div", {class: "chips", role: "group", "aria-label": "What to make of it"}, actions.map((each) =>
-      h("button", {type: "button", class: ["chip", change.action === each && "on"], key: each, "aria-pressed": change.action === each, onClick: () => (change.action = each)}, WORDS[each]),
-    )),
+    change.jobs.length > 0 &&
+      h(
+        "ul",
+        {class: "model-rows jobs", "aria-label": "Jobs of this model"},
+        change.jobs.map((job) => jobCard(job, sheet)),
+      ),
+    h(
+      "div",
+      {class: "chips", role: "group", "aria-label": "What to make of it"},
+      actions.map((each) =>
+        h(
+          "button",
+          {
+            type: "button",
+            class: ["chip", change.action === each && "on"],
+            key: each,
+            "aria-pressed": change.action === each,
+            onClick: () => (change.action = each),
+          },
+          WORDS[each],
+        ),
+      ),
+    ),
     problem(sheet.errors.change, () => sheet.dismiss("change")),
     h("div", {class: "change-form", key: change.action}, FORMS[change.action](sheet)),
     h("p", {class: "hint"}, "Each makes a new file in the models folder and leaves this one as it is."),
@@ -78,17 +110,35 @@ const STATES = {queued: "Waits for its turn", cancelled: "Cancelled", failed: "S
 function jobCard(job, sheet) {
   const isActive = job.state === "running" || job.state === "queued";
   const act = (action) => sheet.ask("change", {action, id: sheet.id, job: job.id});
-  const words = job.state === "done" ? [formatBytes(job.size), ...job.notes].join(" · ") : STATES[job.state] ?? job.words;
+  const words =
+    job.state === "done" ? [formatBytes(job.size), ...job.notes].join(" · ") : (STATES[job.state] ?? job.words);
   return h("li", {key: job.id}, [
     h("article", {class: ["card", "model-row", "download", `is-${job.state}`], "aria-label": job.title}, [
       h("div", {class: "row-main"}, [
         h("h3", {class: "model-name"}, job.title),
-        h("p", {class: "row-facts numbers"}, [words, isActive && job.state === "running" && `${Math.floor(100 * job.progress)} %`].filter(Boolean).join(" · ")),
+        h(
+          "p",
+          {class: "row-facts numbers"},
+          [words, isActive && job.state === "running" && `${Math.floor(100 * job.progress)} %`]
+            .filter(Boolean)
+            .join(" · "),
+        ),
       ]),
       h("div", {class: "row-actions"}, [
         job.state === "done" && h("span", {class: "badge good"}, [icon("check"), "done"]),
-        job.resultId && h("button", {type: "button", class: "button small", onClick: () => openSheet(job.resultId)}, "Open"),
-        h("button", {type: "button", class: "icon-button", title: isActive ? "Cancel" : "Remove from the list", "aria-label": `${isActive ? "Cancel" : "Remove from the list"}: ${job.title}`, onClick: () => act(isActive ? "cancel" : "dismiss")}, icon("x")),
+        job.resultId &&
+          h("button", {type: "button", class: "button small", onClick: () => openSheet(job.resultId)}, "Open"),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "icon-button",
+            title: isActive ? "Cancel" : "Remove from the list",
+            "aria-label": `${isActive ? "Cancel" : "Remove from the list"}: ${job.title}`,
+            onClick: () => act(isActive ? "cancel" : "dismiss"),
+          },
+          icon("x"),
+        ),
       ]),
       h("div", {class: "row-below"}, [
         isActive && progressBar({label: job.title, share: job.progress, isPulsing: job.state === "running"}),

@@ -29,13 +29,19 @@ export function codeView(code, language, label) {
   if (!highlighter.value) load();
   const hljs = highlighter.value;
   const isShort = code.length <= HIGHLIGHT_AT_MOST;
-  const html = hljs && isShort ? DOMPurify.sanitize(hljs.highlight(code, {language, ignoreIllegals: true}).value, SPANS) : null;
+  const html =
+    hljs && isShort ? DOMPurify.sanitize(hljs.highlight(code, {language, ignoreIllegals: true}).value, SPANS) : null;
   const copy = async () => notify((await copyText(code)) ? "Copied." : "Your browser did not let it be copied.");
   return h("div", {class: "code sheet-code", dir: "ltr"}, [
     h("div", {class: "code-head"}, [
       h("span", label),
-      h("button", {type: "button", class: "copy-code", "aria-label": `Copy: ${label}`, onClick: copy}, [icon("copy"), h("span", "Copy")]),
+      h("button", {type: "button", class: "copy-code", "aria-label": `Copy: ${label}`, onClick: copy}, [
+        icon("copy"),
+        h("span", "Copy"),
+      ]),
     ]),
-    h("pre", {tabindex: 0, role: "region", "aria-label": `Code: ${label}`}, [html === null ? h("code", code) : h("code", {innerHTML: html})]),
+    h("pre", {tabindex: 0, role: "region", "aria-label": `Code: ${label}`}, [
+      html === null ? h("code", code) : h("code", {innerHTML: html}),
+    ]),
   ]);
 }

@@ -18,6 +18,8 @@ export const freshDiscover = () => ({
   asked: null,
   isSearching: false,
   results: [],
+  /** @type {{reference: string, name: string}|null} what the query names, ready to be fetched */
+  direct: null,
   /** @type {{text: string, isOffline: boolean}|null} */
   error: null,
   /** @type {string|null} the repository whose variants are shown */
@@ -46,9 +48,9 @@ export function search(page, query) {
 }
 
 /** An answer of the hub; one that comes late is for a query that nobody wants any more. @param {any} page @param {any} found */
-export function takeFound({discover}, {query, results = [], error = null}) {
+export function takeFound({discover}, {query, results = [], error = null, direct = null, opened = null}) {
   if (query !== discover.asked) return;
-  Object.assign(discover, {results, error, isSearching: false});
+  Object.assign(discover, {results, error, direct, opened, isSearching: false});
 }
 
 /** @param {any} page @param {string} query */
@@ -80,7 +82,13 @@ export function discoverTab(page) {
           value: discover.query,
           onInput: (text) => type(page, text),
         }),
-        h("p", {class: "hint"}, ["A name such as ", h("code", "qwen3 4b"), ", a repository such as ", h("code", "org/name:Q4_K_M"), ", or the address of a GGUF file."]),
+        h("p", {class: "hint"}, [
+          "A name such as ",
+          h("code", "qwen3 4b"),
+          ", a repository such as ",
+          h("code", "org/name:Q4_K_M"),
+          ", or the address of a GGUF file.",
+        ]),
       ],
     ),
     problem(page.errors.download, () => page.dismiss("download")),
@@ -92,14 +100,39 @@ export function discoverTab(page) {
 function results(page) {
   const {discover} = page;
   if (discover.isSearching) return [skeleton(4, "Searching")];
-  if (discover.error) return [hubError(discover.error, () => { const query = discover.asked; discover.asked = null; search(page, query); })];
+  if (discover.error)
+    return [
+      hubError(discover.error, () => {
+        const query = discover.asked;
+        discover.asked = null;
+        search(page, query);
+      }),
+    ];
+  const direct = discover.direct && directCard(discover.direct, page);
   if (!discover.results.length)
-    return [emptyState("search", "Nothing found", `The hub has no GGUF model for “${discover.asked}”. Try fewer words.`)];
+    return direct
+      ? [direct]
+      : [emptyState("search", "Nothing found", `The hub has no GGUF model for “${discover.asked}”. Try fewer words.`)];
   return [
+    direct,
     h("p", {class: "visually-hidden", role: "status"}, `${discover.results.length} models found`),
-    h("ul", {class: "model-rows", "aria-label": "Models on the hub"}, discover.results.map((one) => hubRow(one, page))),
+    h(
+      "ul",
+      {class: "model-rows", "aria-label": "Models on the hub"},
+      discover.results.map((one) => hubRow(one, page)),
+    ),
   ];
 }
+
+/** The one file that was named. @param {{reference: string, name: string}} direct @param {any} page */
+const directCard = (direct, page) =>
+  h("article", {class: "card model-row download", "aria-label": direct.name}, [
+    h("div", {class: "row-main"}, [
+      h("h3", {class: "model-name"}, direct.name),
+      h("p", {class: "row-facts"}, direct.reference),
+    ]),
+    h("div", {class: "row-actions"}, downloadButton(direct, page)),
+  ]);
 
 /** A few good models for so much memory. @param {any} page */
 function presets(page) {
@@ -109,7 +142,9 @@ function presets(page) {
   const chosen = page.discover.memory ?? own;
   const next = SIZES[SIZES.indexOf(chosen) + 1] ?? Infinity;
   const from = SIZES.indexOf(chosen) === 0 ? 0 : chosen;
-  const shown = page.presets.filter((one) => (one.minMemory >= from && one.minMemory < next) || (one.kind !== "chat" && one.minMemory <= chosen));
+  const shown = page.presets.filter(
+    (one) => (one.minMemory >= from && one.minMemory < next) || (one.kind !== "chat" && one.minMemory <= chosen),
+  );
   return [
     h("div", {class: "discover-head"}, [
       h("h2", {class: "models-heading"}, "Good models for"),
@@ -132,7 +167,11 @@ function presets(page) {
         ),
       ),
     ]),
-    h("ul", {class: "presets", "aria-label": `Good models for ${chosen} GB`}, shown.map((one) => presetCard(one, page))),
+    h(
+      "ul",
+      {class: "presets", "aria-label": `Good models for ${chosen} GB`},
+      shown.map((one) => presetCard(one, page)),
+    ),
   ];
 }
 
@@ -140,15 +179,25 @@ function presets(page) {
 function presetCard(preset, page) {
   const nameId = `preset-${preset.id}`;
   return h("li", {key: preset.id}, [
-    h("article", {class: "card preset", "aria-labelledby": nameId}, [
+    h("article", {class: "card model-row preset", "aria-labelledby": nameId}, [
       h("div", {class: "preset-head"}, [
-        h("h3", {class: "model-name", id: nameId}, preset.name),
+        h("h3", {class: "model-name", id: nameId}, [
+          h(
+            "button",
+            {type: "button", class: "row-open", title: "All its sizes", onClick: () => page.findMore(preset.repo)},
+            preset.name,
+          ),
+        ]),
         preset.kind !== "chat" && badge("", preset.kind),
         fitBadge(preset.fit),
       ]),
       h("p", {class: "preset-words"}, preset.words),
       h("div", {class: "preset-foot"}, [
-        h("p", {class: "row-facts numbers"}, [preset.variant, formatBytes(preset.size), preset.license].filter(Boolean).join(" · ")),
+        h(
+          "p",
+          {class: "row-facts numbers"},
+          [preset.variant, formatBytes(preset.size), preset.license].filter(Boolean).join(" · "),
+        ),
         downloadButton({reference: `${preset.repo}:${preset.variant}`, name: preset.name}, page),
       ]),
     ]),

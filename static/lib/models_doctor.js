@@ -8,8 +8,23 @@ import {problem, progressBar} from "glasshouse/models_bits.js";
 
 const ICONS = {ok: "circle-check", warn: "triangle-alert", fail: "circle-alert", skipped: "info"};
 const SPOKEN = {ok: "good", warn: "look at this", fail: "bad", skipped: "left out"};
-const TITLES = {header: "File", tokenizer: "Tokenizer", template: "Chat template", output: "Answers", json: "JSON", tools: "Tool calls", speed: "Speed", tuning: "Settings"};
-const TUNING = {threads: "threads", batchTokens: "tokens a batch", flashAttention: "flash attention", kvType: "KV type", speculate: "guessing ahead"};
+const TITLES = {
+  header: "File",
+  tokenizer: "Tokenizer",
+  template: "Chat template",
+  output: "Answers",
+  json: "JSON",
+  tools: "Tool calls",
+  speed: "Speed",
+  tuning: "Settings",
+};
+const TUNING = {
+  threads: "threads",
+  batchTokens: "tokens a batch",
+  flashAttention: "flash attention",
+  kvType: "KV type",
+  speculate: "guessing ahead",
+};
 
 export const freshDoctor = () => ({
   report: null,
@@ -30,7 +45,14 @@ export const freshDoctor = () => ({
 /** @param {any} sheet @param {boolean} [unload] */
 function run(sheet, unload = false) {
   sheet.dismiss("doctor");
-  Object.assign(sheet.doctor, {isRunning: true, needsRoom: null, fraction: 0, words: "Beginning", checks: [], order: []});
+  Object.assign(sheet.doctor, {
+    isRunning: true,
+    needsRoom: null,
+    fraction: 0,
+    words: "Beginning",
+    checks: [],
+    order: [],
+  });
   sheet.ask("doctor", {action: "run", id: sheet.id, unload});
 }
 
@@ -49,9 +71,15 @@ function invitation(sheet) {
   return h("div", {class: "models-empty"}, [
     icon("stethoscope"),
     h("p", {class: "panel-empty-title"}, "Is it sane, what can it do, how fast is it here?"),
-    h("p", "It reads the file, tries the tokenizer and the chat template, asks a few questions, and times what makes it faster on this machine. The model is loaded for it."),
+    h(
+      "p",
+      "It reads the file, tries the tokenizer and the chat template, asks a few questions, and times what makes it faster on this machine. The model is loaded for it.",
+    ),
     h("div", {class: "models-empty-actions"}, [
-      h("button", {type: "button", class: "button primary", onClick: () => run(sheet)}, [icon("stethoscope"), "Examine"]),
+      h("button", {type: "button", class: "button primary", onClick: () => run(sheet)}, [
+        icon("stethoscope"),
+        "Examine",
+      ]),
     ]),
   ]);
 }
@@ -74,12 +102,21 @@ function running(sheet) {
   return h("div", {class: "doctor"}, [
     h("div", {class: "doctor-live"}, [
       h("p", {role: "status"}, doctor.isWaiting ? `${doctor.words} · waits until the machine is free` : doctor.words),
-      h("button", {type: "button", class: "button small", onClick: () => sheet.ask("doctor", {action: "stop", id: sheet.id})}, "Stop"),
+      h(
+        "button",
+        {type: "button", class: "button small", onClick: () => sheet.ask("doctor", {action: "stop", id: sheet.id})},
+        "Stop",
+      ),
     ]),
     progressBar({label: "Examination", share: doctor.fraction, isPulsing: true}),
     h("ul", {class: "checks", "aria-live": "polite"}, [
       ...doctor.checks.map(checkRow),
-      ...open.map((name, index) => h("li", {class: ["check", "open", index === 0 && "now"], key: name}, [icon(index === 0 ? "loader-circle" : "square"), h("div", [h("h3", {class: "check-title"}, TITLES[name] ?? name)])])),
+      ...open.map((name, index) =>
+        h("li", {class: ["check", "open", index === 0 && "now"], key: name}, [
+          icon(index === 0 ? "loader-circle" : "square"),
+          h("div", [h("h3", {class: "check-title"}, TITLES[name] ?? name)]),
+        ]),
+      ),
     ]),
   ]);
 }
@@ -97,7 +134,8 @@ function checkRow(check) {
 }
 
 /** @param {number} value */
-const shortNumber = (value) => value.toLocaleString("en", {maximumFractionDigits: Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 1 ? 1 : 3});
+const shortNumber = (value) =>
+  value.toLocaleString("en", {maximumFractionDigits: Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 1 ? 1 : 3});
 
 /** @param {any} one */
 function figure(one) {
@@ -116,21 +154,40 @@ function report(sheet) {
   const speeds = card.checks.filter((check) => check.name === "speed").flatMap((check) => check.figures);
   const tuning = Object.entries(card.tuning).filter(([, value]) => value !== null);
   return h("div", {class: "doctor"}, [
-    !card.isCurrent && h("p", {class: "hint"}, "This was another file, machine or version of llama.cpp. Examine it again."),
+    !card.isCurrent &&
+      h("p", {class: "hint"}, "This was another file, machine or version of llama.cpp. Examine it again."),
     h("div", {class: ["verdict", card.state]}, [
       icon(ICONS[card.state]),
       h("p", card.summary),
       h("button", {type: "button", class: "button", onClick: () => run(sheet)}, [icon("refresh-cw"), "Again"]),
     ]),
     speeds.length > 0 && h("div", {class: "figures large"}, speeds.map(figure)),
-    h("ul", {class: "checks"}, card.checks.map((check) => checkRow(check.name === "speed" ? {...check, figures: []} : check))),
+    h(
+      "ul",
+      {class: "checks"},
+      card.checks.map((check) => checkRow(check.name === "speed" ? {...check, figures: []} : check)),
+    ),
     tuning.length > 0 &&
       h("section", [
         h("h3", {class: "form-label"}, "Found by trying, and used from the next load on"),
-        h("p", {class: "sheet-capabilities numbers"}, tuning.map(([name, value]) => h("span", {class: "badge good", key: name}, `${TUNING[name]}: ${value === true ? "on" : value === false ? "off" : value}`))),
+        h(
+          "p",
+          {class: "sheet-capabilities numbers"},
+          tuning.map(([name, value]) =>
+            h(
+              "span",
+              {class: "badge good", key: name},
+              `${TUNING[name]}: ${value === true ? "on" : value === false ? "off" : value}`,
+            ),
+          ),
+        ),
       ]),
     card.trials.length > 0 && trials(card.trials),
-    h("p", {class: "hint numbers"}, [`${when}, in ${formatSeconds(card.seconds)}`, card.machine, card.library].filter(Boolean).join(" · ")),
+    h(
+      "p",
+      {class: "hint numbers"},
+      [`${when}, in ${formatSeconds(card.seconds)}`, card.machine, card.library].filter(Boolean).join(" · "),
+    ),
   ]);
 }
 
@@ -140,8 +197,22 @@ function trials(list) {
     h("summary", [h("span", "What was tried"), h("span", {class: "hint"}, `${list.length} pairs`)]),
     h("div", {class: "trials-scroll"}, [
       h("table", {class: "trials numbers"}, [
-        h("thead", h("tr", [h("th", "Setting"), h("th", "Usual"), h("th", "Tried"), h("th", "Time ratio"), h("th", "95 %")])),
-        h("tbody", list.map((trial) => h("tr", {class: trial.isBetter && "good", title: trial.words}, [h("td", trial.setting), h("td", trial.usual), h("td", trial.tried), h("td", `× ${trial.ratio.toFixed(2)}`), h("td", `${trial.low.toFixed(2)} to ${trial.high.toFixed(2)}`)]))),
+        h(
+          "thead",
+          h("tr", [h("th", "Setting"), h("th", "Usual"), h("th", "Tried"), h("th", "Time ratio"), h("th", "95 %")]),
+        ),
+        h(
+          "tbody",
+          list.map((trial) =>
+            h("tr", {class: trial.isBetter && "good", title: trial.words}, [
+              h("td", trial.setting),
+              h("td", trial.usual),
+              h("td", trial.tried),
+              h("td", `× ${trial.ratio.toFixed(2)}`),
+              h("td", `${trial.low.toFixed(2)} to ${trial.high.toFixed(2)}`),
+            ]),
+          ),
+        ),
       ]),
     ]),
   ]);

@@ -27,7 +27,12 @@ export function downloadButton({reference, name}, page) {
     );
   return h(
     "button",
-    {type: "button", class: "button small primary", "aria-label": `Download ${name}`, onClick: () => page.ask("download", reference)},
+    {
+      type: "button",
+      class: "button small primary",
+      "aria-label": `Download ${name}`,
+      onClick: () => page.ask("download", reference),
+    },
     [icon("download"), "Download"],
   );
 }
@@ -57,15 +62,33 @@ export function downloadsTab(page) {
   const {downloads} = page;
   if (!downloads.length && !uploads.length)
     return [
-      emptyState("download", "Nothing is on its way", "Downloads go on when this page is closed, and where they stopped after a restart.", [
-        h("button", {type: "button", class: "button primary", onClick: () => page.chooseTab("discover")}, [icon("search"), "Find a model"]),
-      ]),
+      emptyState(
+        "download",
+        "Nothing is on its way",
+        "Downloads go on when this page is closed, and where they stopped after a restart.",
+        [
+          h("button", {type: "button", class: "button primary", onClick: () => page.chooseTab("discover")}, [
+            icon("search"),
+            "Find a model",
+          ]),
+        ],
+      ),
     ];
   return [
     problem(page.errors.download, () => page.dismiss("download")),
-    downloads.length > 0 && h("ul", {class: "model-rows", "aria-label": "Downloads"}, downloads.map((job) => downloadCard(job, page))),
+    downloads.length > 0 &&
+      h(
+        "ul",
+        {class: "model-rows", "aria-label": "Downloads"},
+        downloads.map((job) => downloadCard(job, page)),
+      ),
     uploads.length > 0 && h("h2", {class: "panel-section"}, "From this browser"),
-    uploads.length > 0 && h("ul", {class: "model-rows", "aria-label": "Imports"}, uploads.map((item) => h("li", {key: item.key}, uploadCard(item)))),
+    uploads.length > 0 &&
+      h(
+        "ul",
+        {class: "model-rows", "aria-label": "Imports"},
+        uploads.map((item) => h("li", {key: item.key}, uploadCard(item))),
+      ),
   ];
 }
 
@@ -73,12 +96,23 @@ export function downloadsTab(page) {
 function actions(job, page) {
   const act = (action) => page.ask("queue", {id: job.id, action});
   const button = (label, glyph, action) =>
-    h("button", {type: "button", class: "icon-button", title: label, "aria-label": `${label}: ${job.title}`, onClick: () => act(action)}, icon(glyph));
+    h(
+      "button",
+      {
+        type: "button",
+        class: "icon-button",
+        title: label,
+        "aria-label": `${label}: ${job.title}`,
+        onClick: () => act(action),
+      },
+      icon(glyph),
+    );
   if (job.state === "done") return [button("Remove from the list", "x", "cancel")];
   return [
     (job.state === "running" || job.state === "queued") && button("Pause", "pause", "pause"),
     job.state === "paused" && button("Go on", "play", "resume"),
-    job.state === "failed" && h("button", {type: "button", class: "button small", onClick: () => act("resume")}, "Try again"),
+    job.state === "failed" &&
+      h("button", {type: "button", class: "button small", onClick: () => act("resume")}, "Try again"),
     button(job.state === "failed" ? "Discard" : "Cancel", "x", "cancel"),
   ];
 }
@@ -94,8 +128,13 @@ function downloadCard(job, page) {
       ]),
       h("div", {class: "row-actions"}, actions(job, page)),
       h("div", {class: "row-below"}, [
-        job.state !== "done" && job.state !== "failed" &&
-          progressBar({label: `Downloading ${job.title}`, share: job.total ? job.done / job.total : 0, isPulsing: job.state === "verifying"}),
+        job.state !== "done" &&
+          job.state !== "failed" &&
+          progressBar({
+            label: `Downloading ${job.title}`,
+            share: job.total ? job.done / job.total : 0,
+            isPulsing: job.state === "verifying",
+          }),
         !isMoving && problem(job.error),
       ]),
     ]),

@@ -49,9 +49,7 @@ export function listed(models, filter) {
         (!filter.isFavourite || model.isFavourite) &&
         (!filter.tag || model.tags.includes(filter.tag)),
     )
-    .sort(
-      (one, other) => Number(other.isFavourite) - Number(one.isFavourite) || SORTS[filter.sort][1](one, other),
-    );
+    .sort((one, other) => Number(other.isFavourite) - Number(one.isFavourite) || SORTS[filter.sort][1](one, other));
 }
 
 /** @param {ReturnType<typeof freshFilter>} filter */

@@ -57,7 +57,10 @@ export function fitTab(sheet) {
   }
   const {plan} = fit;
   return [
-    h("div", {class: ["fit-verdict", plan.fits ? "good" : "bad"], role: "status"}, [icon(plan.fits ? "circle-check" : "circle-alert"), h("p", plan.words)]),
+    h("div", {class: ["fit-verdict", plan.fits ? "good" : "bad"], role: "status"}, [
+      icon(plan.fits ? "circle-check" : "circle-alert"),
+      h("p", plan.words),
+    ]),
     h("div", {class: "devices"}, plan.devices.map(deviceBar)),
     contextSlider(sheet),
     kvChoice(sheet),
@@ -111,7 +114,17 @@ function slider({id, label, value, isAuto, onAuto, hint, range, onInput}) {
     h("div", {class: "fit-slider-head"}, [
       h("label", {class: "form-label", for: id}, label),
       h("output", {class: "numbers", for: id}, value),
-      h("button", {type: "button", class: ["chip", isAuto && "on"], "aria-pressed": isAuto, "aria-label": `${label}: auto`, onClick: onAuto}, "Auto"),
+      h(
+        "button",
+        {
+          type: "button",
+          class: ["chip", isAuto && "on"],
+          "aria-pressed": isAuto,
+          "aria-label": `${label}: auto`,
+          onClick: onAuto,
+        },
+        "Auto",
+      ),
     ]),
     h("input", {
       id,
@@ -156,8 +169,19 @@ function actions(sheet) {
   };
   return h("div", {class: "sheet-actions"}, [
     model.isLoadable &&
-      h("button", {type: "button", class: "button primary", disabled: isBusy || !fit.plan.fits, onClick: load}, [icon("play"), state === "ready" ? "Load again with these" : "Load with these"]),
+      h("button", {type: "button", class: "button primary", disabled: isBusy || !fit.plan.fits, onClick: load}, [
+        icon("play"),
+        state === "ready" ? "Load again with these" : "Load with these",
+      ]),
     sheet.tabs.includes("defaults") &&
-      h("button", {type: "button", class: "button", onClick: () => sheet.ask("defaults", {id: model.id, preset: null, changes: {...fit.wish}})}, [icon("bookmark"), "Always load it so"]),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "button",
+          onClick: () => sheet.ask("defaults", {id: model.id, preset: null, changes: {...fit.wish}}),
+        },
+        [icon("bookmark"), "Always load it so"],
+      ),
   ]);
 }

@@ -7,10 +7,12 @@ import {badge, fitBadge, hubError, skeleton} from "glasshouse/models_bits.js";
 import {downloadButton} from "glasshouse/models_downloads.js";
 
 /** "1.2M", "48k" @param {number} count */
-const shortCount = (count) => new Intl.NumberFormat("en", {notation: "compact", maximumFractionDigits: 1}).format(count);
+const shortCount = (count) =>
+  new Intl.NumberFormat("en", {notation: "compact", maximumFractionDigits: 1}).format(count);
 
-/** @param {string|null} time */
-const ago = (time) => (time ? `updated ${new Date(time).toLocaleDateString("en", {year: "numeric", month: "short"})}` : "");
+/** @param {number|null} time Unix seconds */
+const ago = (time) =>
+  time ? `updated ${new Date(time * 1000).toLocaleDateString("en", {year: "numeric", month: "short"})}` : "";
 
 /** @param {any} model @param {any} page */
 export function hubRow(model, page) {
@@ -26,11 +28,35 @@ export function hubRow(model, page) {
     h("article", {class: ["card", "model-row", "hub-row", isOpen && "is-open"]}, [
       h("div", {class: "row-main"}, [
         h("h3", {class: "model-name"}, [
-          h("button", {type: "button", class: "row-open", "aria-expanded": isOpen, "aria-controls": listId, onClick: toggle}, name ?? model.repo),
+          h(
+            "button",
+            {type: "button", class: "row-open", "aria-expanded": isOpen, "aria-controls": listId, onClick: toggle},
+            name ?? model.repo,
+          ),
         ]),
-        h("p", {class: "row-facts numbers"}, [owner, model.downloads > 0 && `${shortCount(model.downloads)} downloads`, model.likes > 0 && `${shortCount(model.likes)} likes`, ago(model.updatedAt)].filter(Boolean).join(" · ")),
+        h(
+          "p",
+          {class: "row-facts numbers"},
+          [
+            owner,
+            model.downloads > 0 && `${shortCount(model.downloads)} downloads`,
+            model.likes > 0 && `${shortCount(model.likes)} likes`,
+            ago(model.updatedAt),
+          ]
+            .filter(Boolean)
+            .join(" · "),
+        ),
       ]),
-      h("div", {class: "row-fit"}, model.isGated ? h("span", {class: "badge warn", title: "Its makers ask for consent on the hub first"}, [icon("lock"), "gated"]) : null),
+      h(
+        "div",
+        {class: "row-fit"},
+        model.isGated
+          ? h("span", {class: "badge warn", title: "Its makers ask for consent on the hub first"}, [
+              icon("lock"),
+              "gated",
+            ])
+          : null,
+      ),
       h("div", {class: "row-actions"}, icon(isOpen ? "chevron-down" : "chevron-right", {class: "icon row-arrow"})),
       isOpen && h("div", {class: "row-below", id: listId}, variants(model, page)),
     ]),
@@ -51,7 +77,11 @@ function variants(model, page) {
   if (known.error?.isDenied) return tokenForm(model, page, known.error.text);
   if (known.error) return hubError(known.error, () => askVariants(model.repo, page));
   if (!known.list.length) return h("p", {class: "hint"}, "There is no GGUF file in this repository.");
-  return h("ul", {class: "variants", "aria-label": `Variants of ${model.repo}`}, known.list.map((one) => variantRow(one, model, page)));
+  return h(
+    "ul",
+    {class: "variants", "aria-label": `Variants of ${model.repo}`},
+    known.list.map((one) => variantRow(one, model, page)),
+  );
 }
 
 /** @param {any} variant @param {any} model @param {any} page */

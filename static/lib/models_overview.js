@@ -8,7 +8,7 @@ import {capabilityMarks, factList, problem, skeleton} from "glasshouse/models_bi
 import {codeView} from "glasshouse/models_code.js";
 import {shareBar} from "glasshouse/models_bars.js";
 
-export const freshOverview = () => ({isNaming: false, newTag: "", template: 0});
+export const freshOverview = () => ({isNaming: false, newTag: "", template: 0, origin: null, update: null});
 
 /** The name, which a pencil makes a field. @param {any} sheet */
 export function titleLine(sheet) {
@@ -37,7 +37,17 @@ export function titleLine(sheet) {
   return h("div", {class: "sheet-title-line"}, [
     h("h2", {id: sheet.titleId, class: "dialog-title", tabindex: -1, autofocus: true, dir: "auto"}, model.name),
     sheet.tabs.includes("defaults") &&
-      h("button", {type: "button", class: "icon-button", "aria-label": "Rename", title: "Rename", onClick: () => (overview.isNaming = true)}, icon("pencil")),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "icon-button",
+          "aria-label": "Rename",
+          title: "Rename",
+          onClick: () => (overview.isNaming = true),
+        },
+        icon("pencil"),
+      ),
   ]);
 }
 
@@ -53,7 +63,7 @@ export function overviewTab(sheet) {
     details && h("h3", {class: "form-label"}, "What it is made of"),
     details && shareBar(details.shares),
     h("h3", {class: "form-label"}, "The file"),
-    facts(model, details),
+    facts(sheet),
     details && template(sheet),
     model.canDelete && danger(sheet),
   ];
@@ -64,7 +74,10 @@ function capabilities(model, details) {
   const marks = capabilityMarks(details?.capabilities ?? model.capabilities, true);
   const kind = model.kind === "adapter" ? "LoRA adapter" : model.kind;
   if (!kind && !marks.length) return null;
-  return h("p", {class: "sheet-capabilities", "aria-label": "What it can do"}, [kind && h("span", {class: "badge"}, kind), ...marks]);
+  return h("p", {class: "sheet-capabilities", "aria-label": "What it can do"}, [
+    kind && h("span", {class: "badge"}, kind),
+    ...marks,
+  ]);
 }
 
 /** Tags and notes. @param {any} sheet */
@@ -83,7 +96,16 @@ function keepsakes(sheet) {
       ...model.tags.map((tag) =>
         h("span", {class: "badge tag", key: tag}, [
           tag,
-          h("button", {type: "button", class: "tag-remove", "aria-label": `Remove the tag ${tag}`, onClick: () => setTags(model.tags.filter((each) => each !== tag))}, icon("x")),
+          h(
+            "button",
+            {
+              type: "button",
+              class: "tag-remove",
+              "aria-label": `Remove the tag ${tag}`,
+              onClick: () => setTags(model.tags.filter((each) => each !== tag)),
+            },
+            icon("x"),
+          ),
         ]),
       ),
       h("form", {class: "tag-form", onSubmit: add}, [
@@ -114,32 +136,92 @@ function keepsakes(sheet) {
 
 /** @param {string} text @param {string} url */
 const link = (text, url) =>
-  /^https?:/.test(url) ? h("a", {href: url, target: "_blank", rel: "noopener noreferrer nofollow"}, [text, icon("external-link")]) : text;
+  /^https?:/.test(url)
+    ? h("a", {href: url, target: "_blank", rel: "noopener noreferrer nofollow"}, [text, icon("external-link")])
+    : text;
 
-/** @param {any} model @param {any} details */
-function facts(model, details) {
+/** Where it was fetched from; whether there is a newer one is asked only when somebody wants to know. @param {any} sheet */
+function originWords(sheet) {
+  const {origin, update} = sheet.overview;
+  return [
+    link(origin.words, origin.url),
+    " ",
+    update
+      ? h("span", {class: "hint", role: "status"}, update.words)
+      : origin.canLook &&
+        h(
+          "button",
+          {type: "button", class: "button small", onClick: () => sheet.ask("lookForUpdate", sheet.id)},
+          "Is there a newer one?",
+        ),
+  ];
+}
+
+/** @param {any} sheet */
+function facts(sheet) {
+  const {model, details} = sheet;
   const place = h("code", {class: "path"}, `${model.folder}/${model.fileName}`);
   const common = [
     ["Size", `${formatBytes(model.size)}${details?.numParts > 1 ? ` in ${details.numParts} files` : ""}`],
-    ["Changed", model.modifiedAt > 0 && new Date(model.modifiedAt * 1000).toLocaleDateString("en", {dateStyle: "medium"})],
+    [
+      "Changed",
+      model.modifiedAt > 0 && new Date(model.modifiedAt * 1000).toLocaleDateString("en", {dateStyle: "medium"}),
+    ],
     ["Place", [place, model.isReadOnly && h("span", {class: "badge"}, "read only")], "wide"],
   ];
+  if (sheet.overview.origin) common.push(["From", originWords(sheet), "wide"]);
   if (!details) return factList(common);
-  const heads = details.numHeads && `${details.numHeads} heads${details.numKvHeads && details.numKvHeads !== details.numHeads ? `, ${details.numKvHeads} for keys and values` : ""}`;
+  const heads =
+    details.numHeads &&
+    `${details.numHeads} heads${details.numKvHeads && details.numKvHeads !== details.numHeads ? `, ${details.numKvHeads} for keys and values` : ""}`;
   return factList(
     [
       ["Architecture", model.architecture],
-      ["Parameters", model.parameters > 0 && formatParameters(model.parameters) + (details.numExperts ? `, ${details.numExpertsUsed} of ${details.numExperts} experts at a time` : "")],
-      ["Quantization", `${model.quantization}${details.bitsPerWeight ? ` · ${details.bitsPerWeight.toFixed(2)} bits per weight` : ""}`],
-      ["Context", model.context > 0 && `${formatTokens(model.context)} tokens${details.contextBeforeScaling ? `, stretched from ${formatTokens(details.contextBeforeScaling)} (${details.ropeScaling})` : ""}`],
-      ["Layers", [details.numLayers && `${details.numLayers}`, details.numWindowLayers > 0 && `${details.numWindowLayers} see only ${formatTokens(details.slidingWindow)} tokens`, details.numRecurrentLayers > 0 && `${details.numRecurrentLayers} recurrent`].filter(Boolean).join(", ")],
+      [
+        "Parameters",
+        model.parameters > 0 &&
+          formatParameters(model.parameters) +
+            (details.numExperts ? `, ${details.numExpertsUsed} of ${details.numExperts} experts at a time` : ""),
+      ],
+      [
+        "Quantization",
+        `${model.quantization}${details.bitsPerWeight ? ` · ${details.bitsPerWeight.toFixed(2)} bits per weight` : ""}`,
+      ],
+      [
+        "Context",
+        model.context > 0 &&
+          `${formatTokens(model.context)} tokens${details.contextBeforeScaling ? `, stretched from ${formatTokens(details.contextBeforeScaling)} (${details.ropeScaling})` : ""}`,
+      ],
+      [
+        "Layers",
+        [
+          details.numLayers && `${details.numLayers}`,
+          details.numWindowLayers > 0 &&
+            `${details.numWindowLayers} see only ${formatTokens(details.slidingWindow)} tokens`,
+          details.numRecurrentLayers > 0 && `${details.numRecurrentLayers} recurrent`,
+        ]
+          .filter(Boolean)
+          .join(", "),
+      ],
       ["Attention", heads],
-      ["Width", details.embeddingLength > 0 && `${details.embeddingLength.toLocaleString("en")}${details.feedForwardLength ? ` · ${details.feedForwardLength.toLocaleString("en")} feed-forward` : ""}`],
-      ["Vocabulary", details.vocabSize > 0 && `${details.vocabSize.toLocaleString("en")} tokens · ${[details.tokenizer, details.preTokenizer].filter(Boolean).join(", ")}`],
+      [
+        "Width",
+        details.embeddingLength > 0 &&
+          `${details.embeddingLength.toLocaleString("en")}${details.feedForwardLength ? ` · ${details.feedForwardLength.toLocaleString("en")} feed-forward` : ""}`,
+      ],
+      [
+        "Vocabulary",
+        details.vocabSize > 0 &&
+          `${details.vocabSize.toLocaleString("en")} tokens · ${[details.tokenizer, details.preTokenizer].filter(Boolean).join(", ")}`,
+      ],
       ["Licence", details.license && link(details.license, details.licenseUrl)],
       ["Languages", details.languages.join(", ")],
       ["Made by", details.author && link(details.author, details.url)],
-      ["Made from", details.baseModels.length > 0 && details.baseModels.map((base) => h("span", {class: "fact-line"}, link(base.name, base.url)))],
+      [
+        "Made from",
+        details.baseModels.length > 0 &&
+          details.baseModels.map((base) => h("span", {class: "fact-line"}, link(base.name, base.url))),
+      ],
       ["Quantized by", details.quantizedBy],
       ["Sees with", details.mmproj && h("code", {class: "path"}, details.mmproj)],
       ...common,
@@ -152,12 +234,31 @@ function facts(model, details) {
 function template(sheet) {
   const {details, overview, model} = sheet;
   const templates = details.templates;
-  if (!templates.length) return model.kind === "chat" && h("p", {class: "hint"}, "The file has no chat template, so ChatML stands in.");
+  if (!templates.length)
+    return model.kind === "chat" && h("p", {class: "hint"}, "The file has no chat template, so ChatML stands in.");
   const chosen = templates[Math.min(overview.template, templates.length - 1)];
   return h("details", {class: "template"}, [
-    h("summary", [h("span", "Chat template"), h("span", {class: "hint"}, `${chosen.text.length.toLocaleString("en")} characters`)]),
+    h("summary", [
+      h("span", "Chat template"),
+      h("span", {class: "hint"}, `${chosen.text.length.toLocaleString("en")} characters`),
+    ]),
     templates.length > 1 &&
-      h("div", {class: "chips"}, templates.map(({name}, index) => h("button", {type: "button", class: ["chip", index === overview.template && "on"], "aria-pressed": index === overview.template, onClick: () => (overview.template = index)}, name))),
+      h(
+        "div",
+        {class: "chips"},
+        templates.map(({name}, index) =>
+          h(
+            "button",
+            {
+              type: "button",
+              class: ["chip", index === overview.template && "on"],
+              "aria-pressed": index === overview.template,
+              onClick: () => (overview.template = index),
+            },
+            name,
+          ),
+        ),
+      ),
     codeView(chosen.text, "twig", "Jinja"),
   ]);
 }
@@ -173,7 +274,10 @@ function danger(sheet) {
     if (isSure) sheet.ask("remove", model.id);
   };
   return h("div", {class: "sheet-danger"}, [
-    h("button", {type: "button", class: "button danger", onClick: remove}, [icon("trash-2"), `Delete the file · ${formatBytes(model.size)}`]),
+    h("button", {type: "button", class: "button danger", onClick: remove}, [
+      icon("trash-2"),
+      `Delete the file · ${formatBytes(model.size)}`,
+    ]),
     problem(sheet.errors.remove, () => sheet.dismiss("remove")),
   ]);
 }

@@ -3,7 +3,7 @@
 // server sends the truth in receive({models | running | memory | disk | stores | …}) while the page is looked at.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {memoryWarning, tabBar} from "glasshouse/models_bits.js";
+import {memoryWarning, skeleton, tabBar} from "glasshouse/models_bits.js";
 import {discoverTab, freshDiscover, search, takeFound} from "glasshouse/models_discover.js";
 import {downloadsTab, numUnderWay} from "glasshouse/models_downloads.js";
 import {freshFilter} from "glasshouse/models_filter.js";
@@ -22,8 +22,14 @@ export default {
     return {
       /** @type {object[]|null} null: nobody has looked yet */
       models: null,
+      /** @type {any} null: as above */
+      memory: null,
+      device: "",
+      chosen: null,
       running: [],
       stores: [],
+      folders: [],
+      newFolder: "",
       downloads: [],
       presets: null,
       disk: null,
@@ -94,7 +100,17 @@ export default {
           {type: "button", class: "icon-button side-toggle", "aria-label": "Conversations", onClick: openSide},
           icon("panel-left"),
         ),
-        h("button", {type: "button", class: "icon-button to-chat", title: "Back to the chat", "aria-label": "Back to the chat", onClick: openChat}, icon("arrow-left")),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "icon-button to-chat",
+            title: "Back to the chat",
+            "aria-label": "Back to the chat",
+            onClick: openChat,
+          },
+          icon("arrow-left"),
+        ),
         h("h1", {class: "models-title"}, "Models"),
         tabBar({label: "Models", name: "models", tab: this.tab, choices, onChoose: this.chooseTab}),
         h("span", {class: "gap"}),
@@ -109,10 +125,17 @@ export default {
   render() {
     return h("main", {class: "main of-models", "aria-label": "Models"}, [
       this.renderHead(),
-      h("div", {class: "models-scroll", id: "models-body", role: "tabpanel", "aria-labelledby": `models-tab-${this.tab}`, key: this.tab}, [
-        memoryWarning(this.warning),
-        ...TABS[this.tab](this),
-      ]),
+      h(
+        "div",
+        {
+          class: "models-scroll",
+          id: "models-body",
+          role: "tabpanel",
+          "aria-labelledby": `models-tab-${this.tab}`,
+          key: this.tab,
+        },
+        [memoryWarning(this.warning), ...(this.memory ? TABS[this.tab](this) : [skeleton(4, "Looking for models")])],
+      ),
     ]);
   },
 };

@@ -24,18 +24,44 @@ export function quantizeForm(sheet) {
     needsLeave &&
       h("p", {class: "memory-warning low"}, [
         h("label", {class: "tick"}, [
-          h("input", {type: "checkbox", checked: change.isAllowed, onChange: (event) => (change.isAllowed = event.target.checked)}),
-          h("span", `This file is ${model.quantization} already. Quantizing it again loses more than going down from F16 once. Do it all the same.`),
+          h("input", {
+            type: "checkbox",
+            checked: change.isAllowed,
+            onChange: (event) => (change.isAllowed = event.target.checked),
+          }),
+          h(
+            "span",
+            `This file is ${model.quantization} already. Quantizing it again loses more than going down from F16 once. Do it all the same.`,
+          ),
         ]),
       ]),
     h("fieldset", {class: "types"}, [
       h("legend", {class: "visually-hidden"}, "Type"),
       ...shown.map((type) => typeRow(type, sheet, largest)),
     ]),
-    h("button", {type: "button", class: "button quiet small", "aria-expanded": change.areAllShown, onClick: () => (change.areAllShown = !change.areAllShown)}, change.areAllShown ? "Only the usual types" : `All ${change.types.length} types`),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "button quiet small",
+        "aria-expanded": change.areAllShown,
+        onClick: () => (change.areAllShown = !change.areAllShown),
+      },
+      change.areAllShown ? "Only the usual types" : `All ${change.types.length} types`,
+    ),
     h("div", {class: "sheet-actions"}, [
-      h("button", {type: "button", class: "button primary", disabled: !isReady, onClick: () => start(sheet, order)}, `Quantize to ${change.fileType}`),
-      chosen && !chosen.problem && h("p", {class: "estimate numbers"}, `The result: ${formatBytes(chosen.size)}, ${compare(chosen.size, model.size)}.`),
+      h(
+        "button",
+        {type: "button", class: "button primary", disabled: !isReady, onClick: () => start(sheet, order)},
+        `Quantize to ${change.fileType}`,
+      ),
+      chosen &&
+        !chosen.problem &&
+        h(
+          "p",
+          {class: "estimate numbers"},
+          `The result: ${formatBytes(chosen.size)}, ${compare(chosen.size, model.size)}.`,
+        ),
       chosen?.problem && problem(chosen.problem),
     ]),
   ];
@@ -65,7 +91,9 @@ function typeRow(type, sheet, largest) {
     h("span", {class: "variant-label"}, type.name),
     h("span", {class: "type-words"}, type.problem || type.words),
     h("span", {class: "type-size numbers"}, type.problem ? "" : formatBytes(type.size)),
-    h("span", {class: "type-bar", "aria-hidden": "true"}, [!type.problem && h("i", {style: {width: `${(100 * type.size) / largest}%`}})]),
+    h("span", {class: "type-bar", "aria-hidden": "true"}, [
+      !type.problem && h("i", {style: {width: `${(100 * type.size) / largest}%`}}),
+    ]),
     h("span", {class: "type-mark"}, type.name === model.quantization ? badge("", "now") : null),
   ]);
 }

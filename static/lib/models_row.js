@@ -32,7 +32,11 @@ export const runningOf = (model, page) =>
 export function loadButton(model, page, kind = "") {
   const {state} = runningOf(model, page);
   const button = (label, onClick, more = {}) =>
-    h("button", {type: "button", class: ["button", kind], "aria-label": `${label} ${model.name}`, onClick, ...more}, label);
+    h(
+      "button",
+      {type: "button", class: ["button", kind], "aria-label": `${label} ${model.name}`, onClick, ...more},
+      label,
+    );
   const unload = () => page.ask("unload", model.id);
   if (state === "ready") return button("Unload", unload);
   if (state === "starting") return button("Cancel", unload);
@@ -69,14 +73,23 @@ function marks(model, page) {
     state === "ready" && badge("good", "loaded"),
     KINDS[model.kind] && badge("", model.kind, KINDS[model.kind]),
     page.chosen === model.id && state === "stopped" && badge("", "chosen", "Loads by itself with the next message"),
-    model.place && badge("place", model.place, model.isReadOnly ? `${model.folder} · read only: Glasshouse changes nothing there` : model.folder),
+    model.place &&
+      badge(
+        "place",
+        model.place,
+        model.isReadOnly ? `${model.folder} · read only: Glasshouse changes nothing there` : model.folder,
+      ),
     ...model.tags.map((tag) => badge("tag", tag)),
   ];
 }
 
 /** @param {any} running @param {any} model */
 function loading(running, model) {
-  if (running.state === "ready") return h("p", {class: "model-running numbers"}, [h("i", {class: "dot ready"}), [running.text, running.memory ? formatBytes(running.memory) : ""].filter(Boolean).join(" · ")]);
+  if (running.state === "ready")
+    return h("p", {class: "model-running numbers"}, [
+      h("i", {class: "dot ready"}),
+      [running.text, running.memory ? formatBytes(running.memory) : ""].filter(Boolean).join(" · "),
+    ]);
   if (running.state !== "starting") return null;
   return h("div", {class: "model-progress"}, [
     progressBar({label: `Loading ${model.name}`, share: Math.max(0.02, running.progress), isPulsing: true}),
@@ -94,29 +107,43 @@ export function modelRow(model, page) {
   const sentence = page.errors[model.id] ?? (running.state === "failed" ? running.error : null);
   const isIdle = ["stopped", "failed"].includes(running.state);
   return h("li", {key: model.id}, [
-    h("article", {class: ["card", "model-row", `is-${running.state}`, model.problem && "is-broken"], "aria-labelledby": nameId}, [
-      starButton(model, page),
-      h("div", {class: "row-main"}, [
-        h("h3", {class: "model-name"}, [
-          h("button", {type: "button", class: "row-open", id: nameId, "aria-haspopup": "dialog", onClick: () => openSheet(model.id)}, model.name),
+    h(
+      "article",
+      {class: ["card", "model-row", `is-${running.state}`, model.problem && "is-broken"], "aria-labelledby": nameId},
+      [
+        starButton(model, page),
+        h("div", {class: "row-main"}, [
+          h("h3", {class: "model-name"}, [
+            h(
+              "button",
+              {
+                type: "button",
+                class: "row-open",
+                id: nameId,
+                "aria-haspopup": "dialog",
+                onClick: () => openSheet(model.id),
+              },
+              model.name,
+            ),
+          ]),
+          h("div", {class: "row-marks"}, marks(model, page)),
+          h("p", {class: "row-facts numbers"}, [
+            model.problem ? model.fileName : factWords(model),
+            ...capabilityMarks(model.capabilities),
+          ]),
         ]),
-        h("div", {class: "row-marks"}, marks(model, page)),
-        h("p", {class: "row-facts numbers"}, [
-          model.problem ? model.fileName : factWords(model),
-          ...capabilityMarks(model.capabilities),
+        h("p", {class: "row-size numbers"}, formatBytes(model.size)),
+        h("div", {class: "row-fit"}, isIdle && !model.problem ? fitBadge(model.fit) : null),
+        h("div", {class: "row-actions"}, [
+          !model.problem && model.isLoadable && loadButton(model, page),
+          icon("chevron-right", {class: "icon row-arrow"}),
         ]),
-      ]),
-      h("p", {class: "row-size numbers"}, formatBytes(model.size)),
-      h("div", {class: "row-fit"}, isIdle && !model.problem ? fitBadge(model.fit) : null),
-      h("div", {class: "row-actions"}, [
-        !model.problem && model.isLoadable && loadButton(model, page),
-        icon("chevron-right", {class: "icon row-arrow"}),
-      ]),
-      h("div", {class: "row-below"}, [
-        model.problem && problem(model.problem),
-        loading(running, model),
-        problem(sentence, page.errors[model.id] ? () => page.dismiss(model.id) : undefined),
-      ]),
-    ]),
+        h("div", {class: "row-below"}, [
+          model.problem && problem(model.problem),
+          loading(running, model),
+          problem(sentence, page.errors[model.id] ? () => page.dismiss(model.id) : undefined),
+        ]),
+      ],
+    ),
   ]);
 }

@@ -120,7 +120,11 @@ export default {
             running.state === "ready" && h("span", {class: "badge good"}, "loaded"),
           ]),
         ]),
-        h("span", {class: ["saved", this.isSaved && "on"], role: "status"}, this.isSaved ? [icon("check"), "Saved"] : ""),
+        h(
+          "span",
+          {class: ["saved", this.isSaved && "on"], role: "status"},
+          this.isSaved ? [icon("check"), "Saved"] : "",
+        ),
         !model.problem && model.isLoadable && loadButton(model, this, running.state === "stopped" ? "primary" : ""),
         close,
       ]);

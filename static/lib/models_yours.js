@@ -4,8 +4,9 @@ import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {formatBytes} from "glasshouse/format.js";
 import {memoryBars} from "glasshouse/memory_bars.js";
-import {emptyState, problem, skeleton} from "glasshouse/models_bits.js";
+import {emptyState, skeleton} from "glasshouse/models_bits.js";
 import {filterBar, freshFilter, isNarrowed, listed} from "glasshouse/models_filter.js";
+import {foundStore, places} from "glasshouse/models_places.js";
 import {modelRow} from "glasshouse/models_row.js";
 import {pickFiles, uploads} from "glasshouse/uploads.js";
 import {uploadCard} from "glasshouse/upload_card.js";
@@ -18,19 +19,33 @@ export function yoursTab(page) {
   const usable = shown.filter((model) => !model.problem);
   const broken = shown.filter((model) => model.problem);
   const rows = (list, label) =>
-    h("ul", {class: "model-rows", "aria-label": label}, list.map((model) => modelRow(model, page)));
+    h(
+      "ul",
+      {class: "model-rows", "aria-label": label},
+      list.map((model) => modelRow(model, page)),
+    );
   return [
     overview(page),
-    ...page.stores.map((store) => foundStore(store, page)),
-    uploads.length > 0 && h("ul", {class: "model-rows", "aria-label": "Imports"}, uploads.map((item) => h("li", {key: item.key}, uploadCard(item)))),
+    ...page.stores.filter((store) => store.isOffered).map((store) => foundStore(store, page)),
+    uploads.length > 0 &&
+      h(
+        "ul",
+        {class: "model-rows", "aria-label": "Imports"},
+        uploads.map((item) => h("li", {key: item.key}, uploadCard(item))),
+      ),
     models.length > 0 && filterBar(page),
     models.length === 0 && nothingYet(page),
     models.length > 0 &&
-      h("p", {class: "visually-hidden", role: "status"}, isNarrowed(filter) ? `${shown.length} of ${models.length} models` : ""),
+      h(
+        "p",
+        {class: "visually-hidden", role: "status"},
+        isNarrowed(filter) ? `${shown.length} of ${models.length} models` : "",
+      ),
     usable.length > 0 && rows(usable, "Models on this machine"),
     broken.length > 0 && h("h2", {class: "panel-section"}, "Cannot be used"),
     broken.length > 0 && rows(broken, "Files that cannot be used"),
     models.length > 0 && shown.length === 0 && nothingMatches(page),
+    places(page),
   ];
 }
 
@@ -40,7 +55,11 @@ function overview(page) {
   const bytes = running.reduce((sum, one) => sum + one.memory, 0);
   return h("div", {class: "models-overview"}, [
     h("div", {class: "overview-part card"}, [
-      h("h2", {class: "overview-title"}, [icon("memory-stick"), "Memory", h("span", {class: "overview-more"}, runningWords(running))]),
+      h("h2", {class: "overview-title"}, [
+        icon("memory-stick"),
+        "Memory",
+        h("span", {class: "overview-more"}, runningWords(running)),
+      ]),
       memoryBars(memory, bytes, device),
     ]),
     disk &&
@@ -48,7 +67,11 @@ function overview(page) {
         h("h2", {class: "overview-title"}, [
           icon("hard-drive"),
           "Disk",
-          h("span", {class: "overview-more numbers"}, `${models.length} ${models.length === 1 ? "model" : "models"} · ${formatBytes(disk.own + disk.elsewhere)}`),
+          h(
+            "span",
+            {class: "overview-more numbers"},
+            `${models.length} ${models.length === 1 ? "model" : "models"} · ${formatBytes(disk.own + disk.elsewhere)}`,
+          ),
         ]),
         diskBar(disk),
       ]),
@@ -70,10 +93,16 @@ function diskBar(disk) {
   const elsewhere = disk.elsewhere ? `, in other places ${formatBytes(disk.elsewhere)}` : "";
   const key = (kind, text) => h("span", [h("b", {class: kind}), text]);
   return h("div", {class: "memory numbers"}, [
-    h("div", {class: "memory-bar", role: "img", title: disk.folder, "aria-label": `Disk: models ${formatBytes(disk.own)}${elsewhere}, ${free}`}, [
-      disk.own > 0 && h("i", {class: "of-model", ...width(disk.own)}),
-      h("i", {class: "of-others", ...width(others)}),
-    ]),
+    h(
+      "div",
+      {
+        class: "memory-bar",
+        role: "img",
+        title: disk.folder,
+        "aria-label": `Disk: models ${formatBytes(disk.own)}${elsewhere}, ${free}`,
+      },
+      [disk.own > 0 && h("i", {class: "of-model", ...width(disk.own)}), h("i", {class: "of-others", ...width(others)})],
+    ),
     h("div", {class: "memory-legend", "aria-hidden": "true"}, [
       key("of-model", `models ${formatBytes(disk.own)}`),
       disk.elsewhere > 0 && h("span", `in other places ${formatBytes(disk.elsewhere)}`),
@@ -82,39 +111,33 @@ function diskBar(disk) {
   ]);
 }
 
-/** "Ollama: 4 models, 12 GB. Use them here". @param {any} store @param {any} page */
-function foundStore(store, page) {
-  const place = `store-${store.kind}`;
-  const count = `${store.count} ${store.count === 1 ? "model" : "models"}`;
-  return h("section", {class: "found-store card", key: place, "aria-label": store.name}, [
-    icon("folder-open"),
-    h("div", {class: "found-words"}, [
-      h("p", {class: "found-title numbers"}, `${store.name}: ${count}, ${formatBytes(store.size)}`),
-      h("p", {class: "hint"}, "Already on this machine. They are read where they are; nothing is copied or changed there."),
-      problem(page.errors[place], () => page.dismiss(place)),
-    ]),
-    h("button", {type: "button", class: "button primary", onClick: () => page.ask("useStore", {kind: store.kind, isUsed: true})}, "Use them here"),
-    h(
-      "button",
-      {type: "button", class: "icon-button", "aria-label": `Do not offer ${store.name} again`, title: "Do not offer again", onClick: () => page.ask("useStore", {kind: store.kind, isUsed: false})},
-      icon("x"),
-    ),
-  ]);
-}
-
 /** @param {any} page */
 function nothingYet(page) {
-  return emptyState("boxes", "No models yet", ["Drop GGUF files anywhere on this page, find one to download, or put files into ", h("code", page.folder), "."], [
-    h("button", {type: "button", class: "button primary", onClick: () => page.chooseTab("discover")}, [icon("search"), "Find a model"]),
-    h("button", {type: "button", class: "button", onClick: pickFiles}, [icon("upload"), "Import GGUF"]),
-  ]);
+  return emptyState(
+    "boxes",
+    "No models yet",
+    ["Drop GGUF files anywhere on this page, find one to download, or put files into ", h("code", page.folder), "."],
+    [
+      h("button", {type: "button", class: "button primary", onClick: () => page.chooseTab("discover")}, [
+        icon("search"),
+        "Find a model",
+      ]),
+      h("button", {type: "button", class: "button", onClick: pickFiles}, [icon("upload"), "Import GGUF"]),
+    ],
+  );
 }
 
 /** @param {any} page */
 function nothingMatches(page) {
-  const words = page.filter.query.trim() ? `No model here matches “${page.filter.query.trim()}”.` : "No model here is of this kind.";
+  const words = page.filter.query.trim()
+    ? `No model here matches “${page.filter.query.trim()}”.`
+    : "No model here is of this kind.";
   return emptyState("search", "Nothing found", words, [
-    h("button", {type: "button", class: "button", onClick: () => Object.assign(page.filter, freshFilter())}, "Show all"),
+    h(
+      "button",
+      {type: "button", class: "button", onClick: () => Object.assign(page.filter, freshFilter())},
+      "Show all",
+    ),
     h("button", {type: "button", class: "button", onClick: () => page.findMore(page.filter.query)}, "Search the hub"),
   ]);
 }

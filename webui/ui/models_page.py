@@ -18,6 +18,8 @@ from webui.core.application import Application
 from webui.ui.components import COMPONENTS
 from webui.ui.models.discover import DiscoverPart
 from webui.ui.models.downloads import DownloadsPart
+from webui.ui.models.part import Part
+from webui.ui.models.places import PlacesPart
 from webui.ui.models.yours import YoursPart
 
 MODELS_TITLE = "Models · Glasshouse"
@@ -32,15 +34,17 @@ class ModelsPage(Element, component=COMPONENTS / "models_page.js"):
         self._app = application
         self._looked_at = float("-inf")
         self._yours = YoursPart(self, application)
-        self._parts = [self._yours]
-        self._discover = self._downloads = None
-        if hasattr(application, "hub"):
-            self._discover = DiscoverPart(self, application)
-        if hasattr(application, "downloads"):
-            self._downloads = DownloadsPart(self, application)
-        self._props["initial"] = {"folder": str(application.settings.models_dir), **self._yours.view_now()}
+        self._places = PlacesPart(self, application)
+        self._discover = DiscoverPart(self, application)
+        self._downloads = DownloadsPart(self, application)
+        self._parts: list[Part] = [self._yours, self._places, self._discover, self._downloads]
+        self._props["initial"] = {"folder": str(application.settings.models_dir)}
         self._yours.watch(application.models.changed, lambda _: self._send_if_watched(self._yours.view_running))
+        self._yours.watch(application.models.alive_changed, lambda _: self._send_if_watched(self._yours.view_running))
+        self._yours.watch(application.downloads.changed, lambda _: self._send_if_watched(self._downloads.view_jobs))
         self._yours.watch(application.models.catalog_changed, lambda _: self._refresh())
+        self._yours.watch(application.records.changed, lambda _: self._refresh())
+        self._yours.watch(application.stores.changed, lambda _: self._refresh())
         self.on("look", self._on_look)
 
     def _handle_delete(self) -> None:
@@ -63,13 +67,11 @@ class ModelsPage(Element, component=COMPONENTS / "models_page.js"):
     async def _on_look(self, event: GenericEventArguments) -> None:
         is_new = not self._is_watched
         self._looked_at = time.monotonic()
-        news = await asyncio.to_thread(self._yours.view_now)
-        if self._downloads is not None:
-            news |= self._downloads.view_jobs()
-        self._yours.send(**news)
+        now = await asyncio.to_thread(self._yours.view_now)
+        self._yours.send(**now, **self._downloads.view_jobs())
         if event.args:
             if is_new:
                 self._yours.forget_sent()
             await self._yours.send_models()
-            if self._discover is not None:
-                await self._discover.send_presets()
+            await self._places.send_places()
+            await self._discover.send_presets()

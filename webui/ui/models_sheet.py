@@ -21,9 +21,10 @@ from webui.ui.models.change import ChangePart
 from webui.ui.models.defaults import DefaultsPart
 from webui.ui.models.details import view_details
 from webui.ui.models.part import Json
+from webui.ui.models.origin import OriginPart
 from webui.ui.models.rows import view_row, view_running
 from webui.ui.models.sheet_part import SheetPart, Shown
-from webui.ui.models.yours import modified_time, record_of
+from webui.ui.models.yours import load_for_person, modified_time
 
 _TITLE_LENGTH = 120
 _NOTES_LENGTH = 4000
@@ -38,12 +39,12 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
         self._app = application
         self._shown = Shown()
         self._cancelled: str | None = None  # the model whose loading was cancelled here: no error to show for it
-        self._parts: dict[str, SheetPart] = {"overview": SheetPart(self, application, self._shown)}
+        self._parts: dict[str, SheetPart] = {"overview": OriginPart(self, application, self._shown)}
         if hasattr(application, "fitting"):
             from webui.ui.models.fit import FitPart
 
             self._parts["fit"] = FitPart(self, application, self._shown)
-        if hasattr(application, "records"):
+        if True:
             self._parts["defaults"] = DefaultsPart(self, application, self._shown)
         if hasattr(application, "workbench"):
             self._parts["change"] = ChangePart(self, application, self._shown)
@@ -54,8 +55,8 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
         self._overview = self._parts["overview"]
         self._overview.watch(application.models.changed, lambda _: self._tell_running())
         self._overview.watch(application.models.catalog_changed, lambda _: self._tell_row_soon())
-        if hasattr(application, "records"):
-            self._overview.watch(application.records.changed, lambda _: self._tell_row_soon())
+        self._overview.watch(application.models.alive_changed, lambda _: self._tell_running())
+        self._overview.watch(application.records.changed, lambda _: self._tell_row_soon())
         self.on("show", self._on_show)
         self.on("hide", self._on_hide)
         self.on("load", self._on_load)
@@ -112,11 +113,11 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
             return {"error": {"place": model.id, "text": error.message}}
 
     def _view_row(self, model: ModelFile) -> Json:
-        return view_row(model, record_of(self._app, model), modified_at=modified_time(model.path), fit=None)
+        return view_row(model, self._app.records.of(model), modified_at=modified_time(model.path), fit=None)
 
     def _view_running(self) -> Json:
         return {
-            "running": view_running([self._app.models.status]),
+            "running": view_running(self._app.models.status, self._app.models.alive),
             "chosen": self._app.preferences.get().model_id,
         }
 
@@ -154,7 +155,7 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
         model_id, options = str(event.args["id"]), event.args.get("options")
         self._cancelled = None
         try:
-            await self._app.models.load(model_id, **(read_wish(options) if options else {}))
+            await load_for_person(self._app, model_id, **(read_wish(options) if options else {}))
         except LoadOvertaken:
             return
         except GlasshouseError as error:
@@ -163,7 +164,7 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
 
     async def _on_unload(self, event: GenericEventArguments) -> None:
         self._cancelled = str(event.args)
-        await self._overview.attempt_for(self._cancelled, self._cancelled, self._app.models.unload())
+        await self._overview.attempt_for(self._cancelled, self._cancelled, self._app.models.unload(self._cancelled))
 
     async def _on_favour(self, event: GenericEventArguments) -> None:
         await self._describe(str(event.args["id"]), is_favourite=bool(event.args["isFavourite"]))
@@ -172,7 +173,10 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
         await self._describe(str(event.args["id"]), **read_description(event.args))
 
     async def _describe(self, model_id: str, **changes: Any) -> None:
-        if await self._overview.attempt_for(model_id, "describe", self._app.records.update(model_id, **changes)):
+        async def describe() -> None:
+            await self._app.records.update(await self._app.catalog.find(model_id), **changes)
+
+        if await self._overview.attempt_for(model_id, "describe", describe()):
             self._overview.tell(model_id, saved=True)
             await self._tell_row(model_id)
 

@@ -17,8 +17,8 @@ from webui.ui.components.settings_dialog import SettingsDialog
 from webui.ui.components.share_dialog import ShareDialog
 from webui.ui.layout import frame
 from webui.ui.lost_pages import add_lost_pages
-from webui.ui.models_sheet import ModelSheet
 from webui.ui.models_page import MODELS_TITLE, ModelsPage
+from webui.ui.models_sheet import ModelSheet
 
 RECONNECT_SECONDS = 30.0  # a shorter cut costs nothing; after a longer one the page loads again
 

@@ -11,7 +11,7 @@ from nicegui.events import GenericEventArguments
 
 from webui.config import LARGEST_CONTEXT
 from webui.core.application import Application
-from webui.errors import GlasshouseError, UnknownModel
+from webui.errors import GlasshouseError, UnknownPreset
 from webui.library.hardware import has_gpu_backend
 from webui.store.model_values import AdapterSetting, ModelDefaults, ModelPreset
 from webui.types import FlashAttention, KvType, ModelFile
@@ -49,7 +49,7 @@ class DefaultsPart(SheetPart):
 
     def view_stored(self, model: ModelFile) -> Json:
         """What is kept for the model, and its presets."""
-        presets = [preset for preset in self._app.records.presets if preset.model_id == model.id]
+        presets = self._app.records.presets_of(model)
         return {
             "own": view_defaults(self._app.records.of(model).defaults),
             "presets": [{"name": each.name, "defaults": view_defaults(each.defaults)} for each in presets],
@@ -71,12 +71,11 @@ class DefaultsPart(SheetPart):
         records = self._app.records
         if preset is None:
             defaults = msgspec.structs.replace(records.of(model).defaults, **read_changes(changes))
-            await records.update(model_id, defaults=defaults)
+            await records.update(model, defaults=defaults)
             return
         known = self._find_preset(str(preset))
-        await records.save_preset(
-            msgspec.structs.replace(known, defaults=msgspec.structs.replace(known.defaults, **read_changes(changes)))
-        )
+        defaults = msgspec.structs.replace(known.defaults, **read_changes(changes))
+        await records.save_preset(msgspec.structs.replace(known, defaults=defaults), model)
 
     async def _on_preset(self, event: GenericEventArguments) -> None:
         model_id, name = str(event.args["id"]), str(event.args["name"])
@@ -92,12 +91,12 @@ class DefaultsPart(SheetPart):
         """A new preset begins with what was on the page."""
         model = await self._app.catalog.find(model_id)
         defaults = self._find_preset(source).defaults if source else self._app.records.of(model).defaults
-        await self._app.records.save_preset(ModelPreset(name=name, model_id=model_id, defaults=defaults))
+        await self._app.records.save_preset(ModelPreset(name=name, model_id=model_id, defaults=defaults), model)
 
     def _find_preset(self, name: str) -> ModelPreset:
-        found = next((preset for preset in self._app.records.presets if preset.name == name), None)
+        found = self._app.records.preset(name)
         if found is None:
-            raise UnknownModel(name)
+            raise UnknownPreset(name)
         return found
 
     def _tell_stored(self, model_id: str, *, saved: bool) -> None:

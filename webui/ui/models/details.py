@@ -1,4 +1,4 @@
-"""What a model's file says about itself, as the plain JSON that the sheet's Overview draws. Pure functions of values."""
+"""What a model's file says about itself, as the plain JSON that the sheet's Overview draws. Pure functions."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from nicegui.events import GenericEventArguments
 
 from webui.core.application import Application
 from webui.core.hub import RepoListing
-from webui.errors import GlasshouseError, HubDenied, HubOffline
+from webui.errors import GlasshouseError, HubDenied, HubNotFound, HubOffline, InvalidReference
+from webui.library.hub.reference import Reference, UrlReference, parse_reference
 from webui.library.hub.values import FitVerdict, HubModel, HubVariant
 from webui.library.presets import PresetStatus
 from webui.ui.models.part import Json, Part
@@ -54,11 +55,30 @@ class DiscoverPart(Part):
     async def _on_search(self, event: GenericEventArguments) -> None:
         query = str(event.args)
         try:
-            found = await self._app.hub.search(query)
+            found = await self._find(query)
         except GlasshouseError as error:
-            self.send(found={"query": query, "error": view_hub_error(error)})
-        else:
-            self.send(found={"query": query, "results": [view_hub_model(model) for model in found]})
+            found = {"error": view_hub_error(error)}
+        self.send(found={"query": query, **found})
+
+    async def _find(self, query: str) -> Json:
+        """Models by words; for what names one model, that one with its variants, ready to be fetched."""
+        reference = read_reference(query)
+        if isinstance(reference, UrlReference):
+            return {"results": [], "direct": {"reference": query, "name": reference.name}}
+        if reference is None:
+            return {"results": [view_hub_model(model) for model in await self._app.hub.search(query)]}
+        try:
+            listing = await self._app.hub.listing(reference.repo, reference.revision)
+        except HubNotFound:  # two words with a slash between them
+            return {"results": [view_hub_model(model) for model in await self._app.hub.search(query)]}
+        except HubDenied as error:
+            self.send(variants={reference.repo: {"error": view_hub_error(error)}})
+            return {"results": [view_hub_model(HubModel(repo=reference.repo, is_gated=True))], "opened": reference.repo}
+        repo = listing.repo
+        self.send(variants={reference.repo: {"list": view_listing(listing)}})
+        shown = HubModel(repo.repo, repo.downloads, repo.likes, repo.updated_at, repo.is_gated, repo.tags)
+        direct = {"reference": query, "name": str(reference)} if reference.variant or reference.file else None
+        return {"results": [view_hub_model(shown)], "opened": reference.repo, "direct": direct}
 
     async def _on_variants(self, event: GenericEventArguments) -> None:
         repo = str(event.args)
@@ -78,6 +98,16 @@ class DiscoverPart(Part):
             self.send(variants={repo: {"error": view_hub_error(error)}})
         else:
             self.send(variants={repo: {"list": view_listing(listing)}})
+
+
+def read_reference(query: str) -> Reference | None:
+    """What names one model or file; None for words to search for."""
+    if "/" not in query:
+        return None
+    try:
+        return parse_reference(query)
+    except InvalidReference:
+        return None
 
 
 def view_hub_error(error: GlasshouseError) -> Json:

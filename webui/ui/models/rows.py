@@ -8,21 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from webui.core.alive import AliveModel
 from webui.errors import ModelTooBig, format_bytes
+from webui.library.elsewhere import STORE_NAMES
 from webui.library.memory_fit import FitPlan
 from webui.store.model_values import ModelRecord
 from webui.types import ModelFile, ModelStatus
-from webui.ui.model_view import view_status
+from webui.ui.model_view import format_tokens, view_status
 
 Json = dict[str, Any]
 
-_PLACES = {
-    "starter": "starter",
-    "ollama": "Ollama",
-    "lmstudio": "LM Studio",
-    "jan": "Jan",
-    "huggingface": "Hugging Face cache",
-}
+_PLACES = {"starter": "starter", **STORE_NAMES}
 
 
 def view_row(model: ModelFile, record: ModelRecord, *, modified_at: float, fit: Json | None) -> Json:
@@ -42,7 +38,7 @@ def view_row(model: ModelFile, record: ModelRecord, *, modified_at: float, fit: 
         "place": place_words(model),
         "isReadOnly": model.source != "local",
         "canDelete": model.can_delete,
-        "isLoadable": model.problem is None and model.is_chat,
+        "isLoadable": model.problem is None and model.kind != "adapter",
         "capabilities": sorted(getattr(model, "capabilities", ())),
         "isFavourite": record.is_favourite,
         "tags": list(record.tags),
@@ -77,6 +73,32 @@ def view_fit(plan: FitPlan | ModelTooBig | None) -> Json | None:
     return {"kind": "fits", "words": "fits", "title": f"It needs up to {needed_words} of the memory that is free now"}
 
 
-def view_running(statuses: Iterable[ModelStatus]) -> list[Json]:
-    """Every model that is loaded, loading, or that has just failed."""
-    return [view_status(status) for status in statuses if status.model is not None]
+def view_running(page: ModelStatus, alive: Iterable[AliveModel]) -> list[Json]:
+    """Every model that is in memory or on its way there, and the page's model if it has just failed."""
+    shown = [view_alive(each) for each in alive if page.model is None or each.model.id != page.model.id]
+    return [view_status(page), *shown] if page.model is not None else shown
+
+
+def view_alive(alive: AliveModel) -> Json:
+    """One that answers where a request names it."""
+    words = [f"Running on {alive.device}"] if alive.device else []
+    if alive.context_tokens:
+        words.append(f"{format_tokens(alive.context_tokens)} context")
+    if alive.note:
+        words.append(alive.note)
+    if alive.seconds_left is not None:
+        words.append(f"unused, goes in {format_seconds(alive.seconds_left)}")
+    return {
+        "state": alive.state,
+        "id": alive.model.id,
+        "name": alive.model.name,
+        "progress": alive.progress,
+        "error": None,
+        "memory": alive.memory_bytes,
+        "text": " · ".join(words),
+    }
+
+
+def format_seconds(seconds: float) -> str:
+    """Whole minutes where there are some: "40 s", "5 min"."""
+    return f"{round(seconds / 60)} min" if seconds >= 90 else f"{max(1, round(seconds))} s"

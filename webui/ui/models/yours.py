@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Any
 
-from nicegui import background_tasks
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from webui.core.application import Application
 from webui.errors import GlasshouseError, LoadOvertaken, ModelTooBig
 from webui.library.hardware import has_gpu_backend
-from webui.store.model_values import ModelRecord
 from webui.types import ModelFile
 from webui.ui.model_view import device_words, view_memory
 from webui.ui.models.part import Json, Part
@@ -44,7 +43,7 @@ class YoursPart(Part):
 
     def view_running(self) -> Json:
         return {
-            "running": view_running([self._app.models.status]),
+            "running": view_running(self._app.models.status, self._app.models.alive),
             "chosen": self._app.preferences.get().model_id,
         }
 
@@ -60,7 +59,7 @@ class YoursPart(Part):
 
     def _send_rows(self, models: list[ModelFile], times: dict[str, float], disk: Json) -> None:
         rows = [
-            view_row(model, record_of(self._app, model), modified_at=times[model.id], fit=self._fits.get(model.id))
+            view_row(model, self._app.records.of(model), modified_at=times[model.id], fit=self._fits.get(model.id))
             for model in models
         ]
         if rows != self._sent:
@@ -83,7 +82,7 @@ class YoursPart(Part):
         model_id = str(event.args["id"])
         self._cancelled.discard(model_id)
         try:
-            await self._app.models.load(model_id)
+            await load_for_person(self._app, model_id)
         except LoadOvertaken:
             return
         except GlasshouseError as error:
@@ -93,13 +92,26 @@ class YoursPart(Part):
     async def _on_unload(self, event: GenericEventArguments) -> None:
         model_id = str(event.args)
         self._cancelled.add(model_id)
-        await self.attempt(model_id, self._app.models.unload())
+        await self.attempt(model_id, self._app.models.unload(model_id))
 
     async def _on_favour(self, event: GenericEventArguments) -> None:
         model_id = str(event.args["id"])
-        change = self._app.records.update(model_id, is_favourite=bool(event.args["isFavourite"]))
-        if await self.attempt(model_id, change):
-            background_tasks.create(self.send_models(), name="show the favourites")
+        is_favourite = bool(event.args["isFavourite"])
+
+        async def favour() -> None:
+            model = await self._app.catalog.find(model_id)
+            await self._app.records.update(model, is_favourite=is_favourite)
+
+        await self.attempt(model_id, favour())
+
+
+async def load_for_person(application: Application, model_id: str, **wishes: Any) -> None:
+    """A chat model in place of the page's; what is for search, beside it."""
+    model = await application.catalog.find(model_id)
+    if model.is_chat:
+        await application.models.load(model_id, **wishes)
+    else:
+        await application.models.load_beside(model_id)
 
 
 def _modified_times(models: list[ModelFile]) -> dict[str, float]:
@@ -117,19 +129,11 @@ def _view_disk(folder: Path, models: list[ModelFile]) -> Json:
     """The disk that imports and downloads go to, and how much of it is models."""
     existing = next((each for each in (folder, *folder.parents) if each.is_dir()), Path("/"))
     usage = shutil.disk_usage(existing)
-    own = min(
-        usage.total, sum(model.size_bytes for model in models if model.source == "local")
-    )  # a file may have holes
+    own = sum(model.size_bytes for model in models if model.source == "local")
     return {
         "folder": str(folder),
-        "own": own,
+        "own": min(own, usage.used),  # a file may have holes
         "elsewhere": sum(model.size_bytes for model in models if model.source != "local"),
         "total": usage.total,
         "free": usage.free,
     }
-
-
-def record_of(application: Application, model: ModelFile) -> ModelRecord:
-    if hasattr(application, "records"):
-        return application.records.of(model)
-    return ModelRecord(model_id=model.id, file_name=model.path.name, size_bytes=model.size_bytes)
