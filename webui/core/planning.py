@@ -1,7 +1,7 @@
 """Which model a request gets when it names none, and what its engine is started with.
 
-It knows the order of choices; the sums of a model's memory are `library/memory_fit`'s and `embedding_fit`'s, and what is
-free beside other models is `neighbours`'.
+It knows the order of choices; the sums of a model's memory are `library/memory_fit`'s and `embedding_fit`'s, and what
+is free beside other models is `neighbours`'.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from webui.config import Settings
 from webui.core.neighbours import Neighbours, memory_beside
 from webui.errors import LoadFailed, NoModel
 from webui.library.embedding_fit import plan_embedding_fit
+from webui.library.fit_ladder import FitStep, ladder
 from webui.library.gguf import GgufHeader, ensure_chat_model, read_header
 from webui.library.hardware import count_physical_cores, read_memory
 from webui.library.memory_fit import FitPlan, Wishes, plan_fit
-from webui.types import EngineOptions, FlashAttention, KvType, ModelFile
+from webui.types import EngineOptions, FlashAttention, KvType, Memory, ModelFile
 
 _log = logging.getLogger(__name__)
 
@@ -61,27 +62,71 @@ def choose_default(models: list[ModelFile]) -> ModelFile:
 def create_planner(settings: Settings) -> Planner:
     """A planner for this machine. It reads the file's header, so it belongs into a thread.
 
-    It raises what `read_header`, `ensure_chat_model` and `plan_fit` raise, and LoadFailed for a file that the catalog
-    called unusable.
+    It raises what `read_needs` and `plan_fit` raise.
     """
 
     def plan(target: Target, neighbours: Neighbours) -> FitPlan:
-        header = read_header(target.model.path)
-        if target.model.problem is not None:
-            raise LoadFailed(target.model.name, target.model.problem)
-        memory = memory_beside(read_memory(), neighbours)
-        threads = settings.threads or count_physical_cores()
-        if target.model.kind in {"embedding", "rerank"}:
-            gpu_layers = settings.gpu_layers if target.gpu_layers is None else target.gpu_layers
-            return plan_embedding_fit(header, target.model.name, memory, threads=threads, gpu_layers=gpu_layers)
+        needs = read_needs(settings, target)
+        return needs.plan(memory_beside(read_memory(), neighbours))
+
+    return plan
+
+
+def create_ladder(settings: Settings) -> Callable[[Target, FitPlan], list[FitStep]]:
+    """Smaller plans for a load that failed, the gentlest first. Reads the file's header; raises as a planner does."""
+
+    def steps(target: Target, failed: FitPlan) -> list[FitStep]:
+        needs = read_needs(settings, target)
+        return [
+            FitStep(step.words, needs.finish(step.plan))
+            for step in ladder(failed, needs.header, target.model.name, read_memory(), needs.wishes)
+        ]
+
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """A model's header, and how its engine is wanted; what it would take is reckoned from these alone."""
+
+    target: Target
+    header: GgufHeader
+    wishes: Wishes
+    settings: Settings
+    draft_path: Path | None
+
+    @property
+    def is_chat(self) -> bool:
+        return self.target.model.kind not in {"embedding", "rerank"}
+
+    def plan(self, memory: Memory) -> FitPlan:
+        """Raises ModelTooBig, or LoadFailed for a KV type that the model cannot have."""
+        name, wishes = self.target.model.name, self.wishes
+        if not self.is_chat:
+            return plan_embedding_fit(self.header, name, memory, threads=wishes.threads, gpu_layers=wishes.gpu_layers)
+        return self.finish(plan_fit(self.header, name, memory, wishes))
+
+    def finish(self, plan: FitPlan) -> FitPlan:
+        """With what an engine is told beside its memory."""
+        options = msgspec.structs.replace(
+            _with_files(plan.options, self.settings, self.draft_path), chat_template=self.target.chat_template
+        )
+        return replace(plan, options=options)
+
+
+def read_needs(settings: Settings, target: Target) -> Needs:
+    """Reads the header of the file, so it belongs into a thread. Raises what `read_header` and `ensure_chat_model`
+    raise, and LoadFailed for a file that the catalog called unusable."""
+    header = read_header(target.model.path)
+    if target.model.problem is not None:
+        raise LoadFailed(target.model.name, target.model.problem)
+    draft = draft_path = None
+    if target.model.kind not in {"embedding", "rerank"}:
         ensure_chat_model(header, target.model.name)
         draft_path = _find_draft(settings, target)
         draft = _read_draft(draft_path, target.model, header)
-        fit = plan_fit(header, target.model.name, memory, _wishes(settings, target, draft))
-        options = _with_files(fit.options, settings, draft_path if draft is not None else None)
-        return replace(fit, options=msgspec.structs.replace(options, chat_template=target.chat_template))
-
-    return plan
+    wishes = _wishes(settings, target, draft)
+    return Needs(target, header, wishes, settings, draft_path if draft is not None else None)
 
 
 def _find_draft(settings: Settings, target: Target) -> Path | None:
@@ -110,7 +155,7 @@ def _wishes(settings: Settings, target: Target, draft: GgufHeader | None) -> Wis
         ctx=target.ctx,
         slots=target.slots or settings.slots,
         threads=settings.threads or count_physical_cores(),
-        gpu_layers=target.gpu_layers,
+        gpu_layers=settings.gpu_layers if target.gpu_layers is None else target.gpu_layers,
         kv_layout=settings.kv_layout,
         kv_type=target.kv_type or settings.kv_type,
         flash_attention=target.flash_attention or settings.flash_attention,

@@ -6,10 +6,12 @@ loads nothing and does not ask the machine: `memory` is given.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from webui.errors import ModelTooBig
+from webui.library.fit_plan import DeviceUse, FitPlan
 from webui.library.gguf import GgufHeader
 from webui.library.hardware import has_gpu_backend
-from webui.library.memory_fit import FitPlan
 from webui.library.model_sizes import KvShape, ModelSizes
 from webui.types import EngineOptions, Memory
 
@@ -36,41 +38,56 @@ def plan_embedding_fit(
     gpu_layers: int | None,
     can_offload: bool | None = None,
 ) -> FitPlan:
-    """The plan for this machine, or ModelTooBig with what is needed and what is free.
+    """The plan for this machine, or ModelTooBig with what is needed and what is free."""
+    plan = sketch_embedding_fit(header, memory, threads=threads, gpu_layers=gpu_layers, can_offload=can_offload)
+    for device in plan.devices:
+        if not device.fits:
+            raise ModelTooBig(name, device.needed_bytes, device.usable_bytes)
+    return plan
+
+
+def sketch_embedding_fit(
+    header: GgufHeader,
+    memory: Memory,
+    *,
+    threads: int,
+    gpu_layers: int | None,
+    ctx: int | None = None,
+    can_offload: bool | None = None,
+) -> FitPlan:
+    """The same, where what does not fit is a plan too: the smallest one.
 
     All of the model goes to a GPU where all of it fits and `gpu_layers` is not 0; else it stays in RAM. Of a long
     context as much is taken as there is memory for.
     """
     offloads = bool(memory.gpus) and gpu_layers != 0 and (has_gpu_backend() if can_offload is None else can_offload)
-    usable_ram = max(0, memory.ram_free - min(_MAX_RESERVE_BYTES, memory.ram_total // 32))
-    most_vram = max((gpu.free_bytes for gpu in memory.gpus), default=0) - _GPU_MARGIN_BYTES
     sizes = ModelSizes(header, "f16", "auto")
-    smallest = 0
-    for context in _contexts(header.context_train):
-        plan = _plan(header, sizes, context, threads, on_gpu=offloads)
-        if offloads and (plan.vram_needed > most_vram or plan.ram_needed > usable_ram):
-            plan = _plan(header, sizes, context, threads, on_gpu=False)
-        if plan.ram_needed <= usable_ram:
-            return plan
-        smallest = plan.ram_needed
-    raise ModelTooBig(name, smallest, usable_ram)
+    plans = []
+    for context in _contexts(header.context_train, ctx):
+        for on_gpu in (True, False) if offloads else (False,):
+            plans.append(_plan(header, sizes, context, threads, memory, on_gpu=on_gpu))
+            if plans[-1].fits:
+                return plans[-1]
+    return plans[-1]
 
 
-def _contexts(trained: int) -> list[int]:
+def _contexts(trained: int, asked: int | None) -> list[int]:
     """The contexts to try, the longest first."""
-    context = min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    context = min(trained or DEFAULT_CONTEXT, asked or DEFAULT_CONTEXT)
     contexts = [context]
-    while context // 2 >= SMALLEST_DEFAULT_CONTEXT:
+    while asked is None and context // 2 >= SMALLEST_DEFAULT_CONTEXT:
         context //= 2
         contexts.append(context)
     return contexts
 
 
-def _plan(header: GgufHeader, sizes: ModelSizes, context: int, threads: int, *, on_gpu: bool) -> FitPlan:
+def _plan(
+    header: GgufHeader, sizes: ModelSizes, context: int, threads: int, memory: Memory, *, on_gpu: bool
+) -> FitPlan:
     batch = max(context, _MIN_BATCH_TOKENS)
     kv = sizes.kv(KvShape.shared(1, context, batch)) if header.is_causal else 0  # an encoder keeps none
     compute = _compute_bytes(header, batch)
-    needed = sizes.weights + kv + compute
+    devices = _devices(memory, sizes, kv, compute, on_gpu=on_gpu)
     return FitPlan(
         options=EngineOptions(
             context_tokens=context,
@@ -83,9 +100,38 @@ def _plan(header: GgufHeader, sizes: ModelSizes, context: int, threads: int, *, 
         weights_bytes=sizes.weights,
         kv_bytes=kv,
         compute_bytes=compute,
-        ram_needed=sizes.process + (_GPU_PROCESS_BYTES if on_gpu else needed),
-        vram_needed=needed if on_gpu else 0,
+        ram_needed=devices[0].needed_bytes,
+        vram_needed=sum(gpu.needed_bytes for gpu in devices[1:]),
+        devices=devices,
     )
+
+
+def _devices(memory: Memory, sizes: ModelSizes, kv: int, compute: int, *, on_gpu: bool) -> tuple[DeviceUse, ...]:
+    """The RAM, and the GPU with the most room where the model goes to one."""
+    ram = DeviceUse(
+        name="RAM",
+        total_bytes=memory.ram_total,
+        free_bytes=memory.ram_free,
+        reserved_bytes=min(_MAX_RESERVE_BYTES, memory.ram_total // 32),
+        other_bytes=sizes.process + (_GPU_PROCESS_BYTES if on_gpu else 0),
+    )
+    gpus = [
+        DeviceUse(
+            name=gpu.name, total_bytes=gpu.total_bytes, free_bytes=gpu.free_bytes, reserved_bytes=_GPU_MARGIN_BYTES
+        )
+        for gpu in memory.gpus
+    ]
+    used = replace(
+        max(gpus, key=lambda gpu: gpu.free_bytes) if on_gpu else ram,
+        weights_bytes=sizes.weights,
+        kv_bytes=kv,
+        compute_bytes=compute,
+        num_layers=sizes.num_layers,
+    )
+    if not on_gpu:
+        return (used, *gpus)
+    place = max(range(len(gpus)), key=lambda index: gpus[index].free_bytes)
+    return (ram, *gpus[:place], used, *gpus[place + 1 :])
 
 
 def _compute_bytes(header: GgufHeader, batch: int) -> int:

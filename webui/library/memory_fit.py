@@ -8,16 +8,21 @@ slots, where memory is scarce. It loads nothing and does not ask the machine: `m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import accumulate
 
 from msgspec import structs
 
 from webui.errors import LoadFailed, ModelTooBig
+from webui.library.fit_plan import DeviceUse, FitPlan, Wishes
 from webui.library.gguf import GgufHeader
+from webui.library.gpu_split import Run, split_layers
 from webui.library.hardware import has_gpu_backend
 from webui.library.model_sizes import KV_STEP, KvShape, ModelSizes, round_up
-from webui.types import EngineOptions, FlashAttention, KvLayout, KvType, Memory
+from webui.types import EngineOptions, KvType, Memory
+
+__all__ = ["DEFAULT_CONTEXT", "DeviceUse", "FitPlan", "Wishes", "plan_fit", "sketch_fit", "usable_kv_types"]
 
 DEFAULT_CONTEXT = 8192
 SMALLEST_DEFAULT_CONTEXT = 2048
@@ -31,58 +36,6 @@ _MAX_RESERVE_BYTES = 256 << 20
 _PARKED_SHARE = 8  # states of idle conversations get this part of what the plan leaves free
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How an engine is wanted; None and "auto" mean that the machine decides."""
-
-    ctx: int | None = None
-    slots: int = 8  #: the most
-    threads: int = 1
-    gpu_layers: int | None = None
-    kv_layout: KvLayout | Literal["auto"] = "auto"
-    kv_type: KvType = "f16"
-    flash_attention: FlashAttention = "auto"
-    parked_bytes: int | None = None
-    draft: GgufHeader | None = None  #: of a small model that guesses ahead
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceUse:
-    """One bar of the plan: the RAM or a GPU, and what the model would take of it. `free_bytes` is what is free now, or
-    will be once the model before it is gone."""
-
-    name: str  #: "RAM", or the GPU's name
-    total_bytes: int
-    free_bytes: int
-    weights_bytes: int = 0
-    kv_bytes: int = 0
-    compute_bytes: int = 0
-    other_bytes: int = 0  #: the engine's process, a GPU's runtime, a draft model
-    num_layers: int = 0  #: layers that are computed there
-
-    @property
-    def needed_bytes(self) -> int:
-        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.other_bytes
-
-    @property
-    def fits(self) -> bool:
-        return self.needed_bytes <= self.free_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FitPlan:
-    """`options` to start the engine with, and where its bytes go when every slot is full. The sums of RAM and VRAM hold
-    everything but parked states, which get a part of what is left."""
-
-    options: EngineOptions
-    weights_bytes: int
-    kv_bytes: int
-    compute_bytes: int
-    ram_needed: int
-    vram_needed: int
-    devices: tuple[DeviceUse, ...] = ()  #: RAM first, then every GPU
-
-
 def plan_fit(
     header: GgufHeader, name: str, memory: Memory, wishes: Wishes, *, can_offload: bool | None = None
 ) -> FitPlan:
@@ -92,18 +45,34 @@ def plan_fit(
     `can_offload` None asks whether the installed engine can use a GPU at all. Raises LoadFailed for a KV type that
     the model's heads cannot have.
     """
+    plan = sketch_fit(header, name, memory, wishes, can_offload=can_offload)
+    for device in plan.devices:
+        if not device.fits:
+            raise ModelTooBig(name, device.needed_bytes, device.usable_bytes)
+    return plan
+
+
+def sketch_fit(
+    header: GgufHeader, name: str, memory: Memory, wishes: Wishes, *, can_offload: bool | None = None
+) -> FitPlan:
+    """Like `plan_fit`, but what does not fit is a plan too: the smallest one, to show by how much. Under a millisecond
+    for usual models."""
     _check_kv_type(header, name, wishes.kv_type)
     planner = _Planner(header, memory, wishes, has_gpu_backend() if can_offload is None else can_offload)
-    plans = []
-    for context in _contexts(header.context_train, wishes.ctx):
+    largest, *smaller = _contexts(header.context_train, wishes.ctx)
+    plan = planner.plan(largest)
+    for context in smaller:
+        if plan.fits:
+            break
         plan = planner.plan(context)
-        if planner.fits(plan):
-            return planner.with_parking(plan)
-        plans.append(plan)
-    smallest = plans[-1]
-    if smallest.ram_needed > planner.usable_ram:
-        raise ModelTooBig(name, smallest.ram_needed, planner.usable_ram)
-    raise ModelTooBig(name, smallest.vram_needed, planner.total_vram)
+    return planner.with_parking(plan) if plan.fits else plan
+
+
+def usable_kv_types(header: GgufHeader) -> tuple[KvType, ...]:
+    """llama.cpp quantizes the numbers of a head in blocks of 32."""
+    if any(length % 32 for length in (header.key_length, header.value_length)):
+        return ("f16",)
+    return ("f16", "q8_0", "q4_0")
 
 
 class _Planner:
@@ -121,19 +90,20 @@ class _Planner:
     @property
     def usable_ram(self) -> int:
         """Free RAM less a little for everybody else on the machine."""
-        return max(0, self._memory.ram_free - min(_MAX_RESERVE_BYTES, self._memory.ram_total // 32))
+        return max(0, self._memory.ram_free - self._reserved_ram)
 
     @property
-    def total_vram(self) -> int:
-        return sum(gpu.free_bytes for gpu in self._memory.gpus)
+    def _reserved_ram(self) -> int:
+        return min(_MAX_RESERVE_BYTES, self._memory.ram_total // 32)
 
-    def fits(self, plan: FitPlan) -> bool:
-        return plan.ram_needed <= self.usable_ram and plan.vram_needed <= self.total_vram
+    @property
+    def _free_vram(self) -> list[int]:
+        return [gpu.free_bytes for gpu in self._memory.gpus]
 
     def _usable_vram(self, shape: KvShape) -> int:
         """Each GPU that is used needs a compute buffer and a margin of its own; one too full for these is not used."""
         overhead = self._sizes.compute(shape) + _GPU_MARGIN_BYTES
-        return sum(max(0, gpu.free_bytes - overhead) for gpu in self._memory.gpus)
+        return sum(max(0, free - overhead) for free in self._free_vram)
 
     # --- the layout ------------------------------------------------------------------------------------------------
 
@@ -163,12 +133,12 @@ class _Planner:
 
     def _leaves_room(self, plan: FitPlan, shape: KvShape, share: int) -> bool:
         """Whether the KV memory takes no more than its share of what it could have, in RAM and in VRAM."""
-        layers = self._choose_gpu_layers(shape)
-        kv = self._sizes.offloaded_kv(layers, shape) if layers else 0
-        vram = self._usable_vram(shape) - (plan.vram_needed - kv - self._sizes.compute(shape))
-        in_ram = plan.kv_bytes - kv
-        ram = self.usable_ram - (plan.ram_needed - in_ram)
-        return in_ram * share <= ram and (not layers or kv * share <= vram)
+        ram, *gpus = plan.devices
+        if ram.kv_bytes * share > ram.usable_bytes - (ram.needed_bytes - ram.kv_bytes):
+            return False
+        kv = sum(gpu.kv_bytes for gpu in gpus)
+        others = sum(gpu.weights_bytes + gpu.other_bytes for gpu in gpus)
+        return not kv or kv * share <= self._usable_vram(shape) - others
 
     def _choose_shared(self, context: int) -> KvShape:
         """Room for one whole context at least, for WHOLE_CONVERSATIONS at most; in between what is left beside the
@@ -182,40 +152,79 @@ class _Planner:
         return KvShape.shared(slots, context, max(least, min(most, affordable)))
 
     def _choose_gpu_layers(self, shape: KvShape) -> int:
-        """As many as fit; the count includes the output layer, as llama.cpp's does."""
+        """As many as fit, every GPU's run on its GPU; the count includes the output layer, as llama.cpp's does."""
         if not self._offloads:
             return 0
         most = self._sizes.num_layers + 1
         asked = self._wishes.gpu_layers
         if asked is not None:
             return most if asked < 0 else min(asked, most)
-        room = self._usable_vram(shape) - self._draft_bytes(shape)
-        for count, cost in enumerate(self._sizes.offload_costs(shape)):
-            room -= cost
-            if room < 0:
+        costs = _LayerCosts(self._sizes, shape)
+        rooms = self._rooms(shape)
+        for count in range(most, 0, -1):
+            runs = split_layers(self._sizes.num_layers, count, self._free_vram)
+            if all(costs.of(run) <= room for run, room in zip(runs, rooms, strict=True) if run[0] < run[1]):
                 return count
-        return most
+        return 0
+
+    def _rooms(self, shape: KvShape) -> list[int]:
+        """What each GPU has for layers. A draft model goes to the first one."""
+        overhead = self._sizes.compute(shape) + _GPU_MARGIN_BYTES
+        rooms = [free - overhead for free in self._free_vram]
+        rooms[0] -= self._draft_bytes(shape)
+        return rooms
 
     # --- the sums --------------------------------------------------------------------------------------------------
 
     def _make(self, shape: KvShape) -> FitPlan:
         sizes, layers = self._sizes, self._choose_gpu_layers(shape)
-        draft = self._draft_bytes(shape)
-        ram = sizes.process + sizes.weights + sizes.kv(shape) + sizes.compute(shape) + draft
-        vram = 0
-        if layers:
-            ram += _GPU_PROCESS_BYTES - sizes.offloaded_weights(layers) - sizes.offloaded_kv(layers, shape)
-            vram = sum(sizes.offload_costs(shape)[:layers]) + sizes.compute(shape) + draft
-            if layers > sizes.num_layers and self._draft is not None:
-                ram -= draft - self._draft.vocabulary
+        gpus = tuple(self._gpu_uses(shape, layers))
+        ram = self._ram_use(shape, layers, gpus)
         return FitPlan(
             options=self._options(shape, layers),
             weights_bytes=sizes.weights,
             kv_bytes=sizes.kv(shape),
             compute_bytes=sizes.compute(shape),
-            ram_needed=ram,
-            vram_needed=vram,
+            ram_needed=ram.needed_bytes,
+            vram_needed=sum(gpu.needed_bytes for gpu in gpus),
+            devices=(ram, *gpus),
         )
+
+    def _ram_use(self, shape: KvShape, layers: int, gpus: tuple[DeviceUse, ...]) -> DeviceUse:
+        sizes, draft = self._sizes, self._draft_bytes(shape)
+        if layers > sizes.num_layers and self._draft is not None:
+            draft = self._draft.vocabulary  # the rest is on the GPU
+        return DeviceUse(
+            name="RAM",
+            total_bytes=self._memory.ram_total,
+            free_bytes=self._memory.ram_free,
+            reserved_bytes=self._reserved_ram,
+            weights_bytes=sizes.weights - sizes.offloaded_weights(layers),
+            kv_bytes=sizes.kv(shape) - sum(gpu.kv_bytes for gpu in gpus),
+            compute_bytes=sizes.compute(shape),
+            other_bytes=sizes.process + draft + (_GPU_PROCESS_BYTES if layers else 0),
+            num_layers=sizes.num_layers - sum(gpu.num_layers for gpu in gpus),
+        )
+
+    def _gpu_uses(self, shape: KvShape, layers: int) -> Iterator[DeviceUse]:
+        sizes = self._sizes
+        costs = _LayerCosts(sizes, shape)
+        draft = self._draft_bytes(shape) if layers else 0
+        runs = split_layers(sizes.num_layers, layers, self._free_vram)
+        for gpu, (first, end) in zip(self._memory.gpus, runs, strict=True):
+            is_used = first < end
+            kv = costs.kv_of((first, end))
+            yield DeviceUse(
+                name=gpu.name,
+                total_bytes=gpu.total_bytes,
+                free_bytes=gpu.free_bytes,
+                weights_bytes=costs.of((first, end)) - kv,
+                kv_bytes=kv,
+                compute_bytes=sizes.compute(shape) if is_used else 0,
+                other_bytes=draft if is_used else 0,
+                num_layers=min(end, sizes.num_layers) - min(first, sizes.num_layers),
+            )
+            draft = 0 if is_used else draft
 
     def _options(self, shape: KvShape, layers: int) -> EngineOptions:
         gpu_layers = -1 if layers > self._sizes.num_layers else layers
@@ -244,12 +253,26 @@ class _Planner:
         return replace(plan, options=structs.replace(plan.options, parked_bytes=parked))
 
 
+class _LayerCosts:
+    """Bytes of any run of layers with one shape of the KV memory, each in one subtraction."""
+
+    def __init__(self, sizes: ModelSizes, shape: KvShape) -> None:
+        kv = sizes.layer_kv(shape)
+        self._kv = [0, *accumulate(kv), sum(kv)]
+        self._weights = [0, *accumulate(sizes.layer_weights), sum(sizes.layer_weights) + sizes.output]
+
+    def kv_of(self, run: Run) -> int:
+        return self._kv[run[1]] - self._kv[run[0]]
+
+    def of(self, run: Run) -> int:
+        return self._weights[run[1]] - self._weights[run[0]] + self.kv_of(run)
+
+
 def _check_kv_type(header: GgufHeader, name: str, kv_type: KvType) -> None:
-    """llama.cpp quantizes the numbers of a head in blocks of 32."""
-    for length in (header.key_length, header.value_length):
-        if kv_type != "f16" and length % 32:
-            reason = f"its attention heads have {length} numbers, which {kv_type} cannot hold. Use --kv-type f16."
-            raise LoadFailed(name, reason)
+    if kv_type not in usable_kv_types(header):
+        length = next(length for length in (header.key_length, header.value_length) if length % 32)
+        reason = f"its attention heads have {length} numbers, which {kv_type} cannot hold. Use --kv-type f16."
+        raise LoadFailed(name, reason)
 
 
 def _contexts(trained: int, asked: int | None) -> list[int]:

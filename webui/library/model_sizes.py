@@ -55,13 +55,14 @@ class ModelSizes:
         self.batch = EngineOptions(context_tokens=0, kv_tokens=0, num_slots=1).batch_tokens
         self.weights = header.tensor_bytes
         self.num_layers = header.num_layers
-        self._layer_weights = header.layer_bytes
+        self.layer_weights = header.layer_bytes
         block = _BLOCK_BYTES[kv_type]
         self._kv_per_token = tuple((layer.keys + layer.values) * block // _BLOCK_LENGTH for layer in header.layers)
         self._states = tuple(layer.state * _FLOAT_BYTES for layer in header.layers)  # for each slot
         self._swa_layers = tuple(layer.is_window for layer in header.layers)
-        # Tied embeddings: a GPU that takes the output layer gets a copy of the input embeddings.
-        self._output = header.output_bytes if header.has_output else header.output_bytes + header.input_bytes
+        # Behind the last layer. Tied embeddings: a GPU that takes it gets a copy of the input embeddings.
+        self.output = header.output_bytes if header.has_output else header.output_bytes + header.input_bytes
+        self._own_output = header.output_bytes
         self._width = 2 * header.feed_forward_length + 6 * header.embedding_length
         self._window = header.sliding_window
         self._vocab_size = header.vocab_size
@@ -83,7 +84,7 @@ class ModelSizes:
         return sum(size for size, is_swa in zip(self._kv_per_token, self._swa_layers, strict=True) if not is_swa)
 
     def kv(self, shape: KvShape) -> int:
-        return sum(self._layer_kv(layer, shape) for layer in range(self.num_layers))
+        return sum(self.layer_kv(shape))
 
     def compute(self, shape: KvShape) -> int:
         """Activations of the widest layer, and attention of a whole batch over a stream; logits for each slot and for
@@ -92,22 +93,20 @@ class ModelSizes:
         cells = shape.cells + (self._window_cells(shape) if any(self._swa_layers) else 0)  # a mask for each sort
         return max(self.batch * self._width * _FLOAT_BYTES, logits) + self.batch * cells * self._pair + logits
 
-    def offload_costs(self, shape: KvShape) -> list[int]:
-        """VRAM of the output layer and then of the layers from the last to the first, as llama.cpp takes them."""
-        layers = reversed(range(self.num_layers))
-        return [self._output, *(self._layer_weights[layer] + self._layer_kv(layer, shape) for layer in layers)]
-
     def offloaded_weights(self, num_offloaded: int) -> int:
-        """Weights that leave RAM; the copy of tied embeddings does not."""
-        return sum(self._layer_weights[self.num_layers + 1 - num_offloaded :]) if num_offloaded > 1 else 0
+        """Weights that leave RAM; tied embeddings are copied and stay."""
+        if not num_offloaded:
+            return 0
+        return self._own_output + sum(self.layer_weights[max(0, self.num_layers + 1 - num_offloaded) :])
 
-    def offloaded_kv(self, num_offloaded: int, shape: KvShape) -> int:
-        first = max(0, self.num_layers + 1 - num_offloaded)
-        return sum(self._layer_kv(layer, shape) for layer in range(first, self.num_layers))
-
-    def _layer_kv(self, layer: int, shape: KvShape) -> int:
-        cells = min(shape.cells, self._window_cells(shape)) if self._swa_layers[layer] else shape.cells
-        return self._kv_per_token[layer] * cells * shape.num_streams + self._states[layer] * shape.num_slots
+    def layer_kv(self, shape: KvShape) -> list[int]:
+        """Of every layer."""
+        full = shape.cells * shape.num_streams
+        window = min(shape.cells, self._window_cells(shape)) * shape.num_streams
+        return [
+            size * (window if is_window else full) + state * shape.num_slots
+            for size, state, is_window in zip(self._kv_per_token, self._states, self._swa_layers, strict=True)
+        ]
 
     def _window_cells(self, shape: KvShape) -> int:
         """A sliding-window layer keeps the window of each sequence in the stream, and a batch."""
