@@ -94,7 +94,7 @@ class Layout:
 def read_layout(path: Path) -> Layout:
     """Raises as `library.gguf.read_header`."""
     read_header(path)
-    parts = [_read_part(part) for part in list_parts(path)]
+    parts = [read_file_layout(part) for part in list_parts(path)]
     first = parts[0]
     tensors = tuple(tensor for part in parts for tensor in part.tensors)
     if len({tensor.name for tensor in tensors}) != len(tensors):
@@ -113,7 +113,8 @@ def padded(size: int, alignment: int) -> int:
     return (size + alignment - 1) // alignment * alignment
 
 
-def _read_part(path: Path) -> Layout:
+def read_file_layout(path: Path) -> Layout:
+    """Of one file by itself, which need not be a model. Raises as `library.gguf_file.parse_gguf_file`."""
     alignment = parse_gguf_file(path).metadata.get(ALIGNMENT_KEY, DEFAULT_ALIGNMENT)
     assert isinstance(alignment, int)  # noqa: S101 - the library's reader has checked it
     with path.open("rb") as file:

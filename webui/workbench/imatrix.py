@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from webui.errors import InvalidRequest
 from webui.library.gguf_file import parse_gguf_file
-from webui.workbench.gguf_layout import Tensor, read_layout
+from webui.workbench.gguf_layout import Tensor, read_file_layout
 from webui.workbench.gguf_output import read_span
 
 Importance = dict[str, NDArray[np.float32]]
@@ -24,10 +24,10 @@ _F32 = 0
 
 def read_imatrix(path: Path) -> Importance:
     """The mean squared activations by tensor name, one row behind the other. Raises InvalidRequest for a GGUF that is
-    no importance matrix, else as `read_layout`."""
+    no importance matrix, else as `read_file_layout`."""
     if parse_gguf_file(path).metadata.get("general.type") != "imatrix":
         raise InvalidRequest(f"“{path.name}” is not an importance matrix. Make one with llama.cpp's llama-imatrix.")
-    tensors = {tensor.name: tensor for tensor in read_layout(path).tensors}
+    tensors = {tensor.name: tensor for tensor in read_file_layout(path).tensors}
     importance: Importance = {}
     for name, sums in tensors.items():
         counts = tensors.get(name.removesuffix(_SUMS) + _COUNTS)

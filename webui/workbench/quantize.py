@@ -27,7 +27,8 @@ _WRITTEN_KEYS = ("general.quantization_version", "general.file_type")
 
 def estimate(request: Quantize, layout: Layout) -> Estimated:
     """The size of the file to the byte, and what would keep llama.cpp from writing it. `layout` is the source's."""
-    plan, needs_imatrix = _dry_run(request, layout)
+    importance, _ = _read_importance(request, layout)
+    plan, needs_imatrix = _dry_run(request, layout, importance)
     return Estimated(size_bytes=plan.size_bytes, is_requantizing=_is_quantized(layout), needs_imatrix=needs_imatrix)
 
 
@@ -38,10 +39,10 @@ def run(request: Quantize, report: ReportProgress) -> Written:
     layout = read_layout(source)
     if _is_quantized(layout) and not request.allow_requantize:
         raise AlreadyQuantized(layout.name, read_header(source).quantization)
-    plan, needs_imatrix = _dry_run(request, layout)
-    if needs_imatrix and request.imatrix is None:
-        raise ImatrixNeeded(request.file_type)
     importance, notes = _read_importance(request, layout)
+    plan, needs_imatrix = _dry_run(request, layout, importance)
+    if needs_imatrix:
+        raise ImatrixNeeded(request.file_type)
     ensure_space(Path(request.output_dir), request.file_name, plan.size_bytes, request.keep_free_bytes)
     target = Path(request.output_dir) / request.file_name
     sizes = {tensor.name: tensor.data.size for tensor in layout.tensors}
@@ -59,9 +60,10 @@ def run(request: Quantize, report: ReportProgress) -> Written:
     return Written(file_names=(request.file_name,), size_bytes=plan.size_bytes, notes=notes)
 
 
-def _dry_run(request: Quantize, layout: Layout) -> tuple[FilePlan, bool]:
-    """The file that llama.cpp would write, and whether it would need an importance matrix for it."""
-    has_worked, log = call_quantize(_call(request, layout, None, None), lambda _, __, ___: None)
+def _dry_run(request: Quantize, layout: Layout, importance: Importance | None) -> tuple[FilePlan, bool]:
+    """The file that llama.cpp would write, and whether it lacks an importance matrix for it. With one it chooses other
+    types for some tensors."""
+    has_worked, log = call_quantize(_call(request, layout, None, importance), lambda _, __, ___: None)
     if not has_worked:
         raise log.explain(request.file_type)
     kinds = {step.name: _NUMBERS.get(step.target_type) for step in log.steps}
