@@ -41,6 +41,7 @@ async def test_a_draft_is_read_as_the_chats_next_message(
     draft = await engines.next_draft()
     assert [message.content for message in draft.messages] == ["Be kind.", "One", "1", "And tw"]
     assert draft.request.conversation == conversation.id
+    reader.stop()
 
 
 async def test_the_newest_draft_takes_the_place_of_the_one_before_but_not_of_another_pages(
@@ -111,3 +112,4 @@ async def test_nothing_is_loaded_and_nobody_hears_of_it_when_a_draft_cannot_be_r
     draft.fail(ContextTooLong(prompt_tokens=9000, context_tokens=2048))
     reader.read(None, "Shorter")
     assert (await engines.next_draft()).messages[-1].content == "Shorter"
+    reader.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -18,11 +19,17 @@ LETTER = "Dear keeper, tell me what you see from the tower when the fog comes in
 BRIEF = SamplingParams(temperature=0.0, seed=1, max_tokens=12)
 
 
-@pytest_asyncio.fixture
-async def application(settings: Settings) -> AsyncIterator[Application]:
-    small = settings.model_copy(update={"ctx": 1024, "threads": 1, "slots": 2})
+@asynccontextmanager
+async def opened(settings: Settings, *, ctx: int) -> AsyncIterator[Application]:
+    small = settings.model_copy(update={"ctx": ctx, "threads": 1, "slots": 2})
     async with Application(small) as application:
         await application.preferences.set(sampling=BRIEF)
+        yield application
+
+
+@pytest_asyncio.fixture
+async def application(settings: Settings) -> AsyncIterator[Application]:
+    async with opened(settings, ctx=1024) as application:
         yield application
 
 
@@ -54,19 +61,18 @@ async def test_a_message_that_was_read_while_it_was_typed_is_hardly_read_again(a
     assert usage.prompt_tokens - usage.cached_tokens < 20
 
 
-async def test_a_chat_that_outgrows_the_context_leaves_its_oldest_turns_out_and_says_so(
-    application: Application,
-) -> None:
-    conversation = await application.chats.create()
-    listener = Listener(application, conversation.id)
-    for turn in range(4):
-        await application.chats.send(conversation.id, f"Letter {turn}. " + LETTER * 12)
-        ended = await listener.ended(times=turn + 1)
-        assert ended.state == "complete", ended.error
-    assert ended.trimmed is not None
-    assert ended.trimmed.num_messages >= 2
-    assert ended.usage is not None and ended.usage.prompt_tokens <= 1024
-    assert len((await application.chats.thread(conversation.id)).messages) == 8  # people still see all of it
+async def test_a_chat_that_outgrows_the_context_leaves_its_oldest_turns_out_and_says_so(settings: Settings) -> None:
+    async with opened(settings, ctx=512) as application:
+        conversation = await application.chats.create()
+        listener = Listener(application, conversation.id)
+        for turn in range(4):
+            await application.chats.send(conversation.id, f"Letter {turn}. " + LETTER * 6)
+            ended = await listener.ended(times=turn + 1)
+            assert ended.state == "complete", ended.error
+        assert ended.trimmed is not None
+        assert ended.trimmed.num_messages >= 2
+        assert ended.usage is not None and ended.usage.prompt_tokens <= 512
+        assert len((await application.chats.thread(conversation.id)).messages) == 8  # people still see all of it
 
 
 async def test_a_cut_answer_goes_on_where_it_was_cut(application: Application) -> None:

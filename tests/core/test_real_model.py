@@ -26,7 +26,7 @@ STORY = "Write a very long story about a lighthouse, with many chapters."
 
 @pytest_asyncio.fixture
 async def application(settings: Settings) -> AsyncIterator[Application]:
-    small = settings.model_copy(update={"ctx": 2048, "threads": 1})
+    small = settings.model_copy(update={"ctx": 2048, "threads": 1, "slots": 2})
     async with Application(small) as application:
         yield application
 
@@ -154,7 +154,7 @@ async def test_a_conversation_too_long_for_the_model_says_both_numbers(applicati
 
 
 async def test_closing_leaves_no_process_behind(settings: Settings, tmp_path: Path) -> None:
-    async with Application(settings) as application:
+    async with Application(settings) as application:  # as it is set up for everybody: the others make do with less
         await application.models.load((await application.models.models())[0].id)
         pid = engine_pid()
     assert not psutil.pid_exists(pid)

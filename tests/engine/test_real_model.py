@@ -25,12 +25,12 @@ from webui.engine.model_runner import LlamaRunner, load_model
 from webui.engine.protocol import Command, Generate, Load
 from webui.types import EngineOptions, GenerationRequest, Message, SamplingParams
 
-OPTIONS = EngineOptions(context_tokens=1024, kv_tokens=4096, num_slots=4, threads=1, speculate=False)
+OPTIONS = EngineOptions(context_tokens=1024, kv_tokens=4096, num_slots=4, batch_tokens=256, threads=1, speculate=False)
 NOISE = 2.5  #: logits
 STORY = "Tell me a story about a lighthouse keeper who finds a bottle with a map."
 LIST = "List five vegetables."
 LONG = (
-    "Summarize this: " + "The quick brown fox jumps over the lazy dog near the river bank. " * 40
+    "Summarize this: " + "The quick brown fox jumps over the lazy dog near the river bank. " * 20
 )  # two steps to read
 REPORT = "Correct this: " + "The quick brown fox jumps over the lazy dog. " * 10
 FOREIGN = "Écris « bonjour » en japonais: 日本語 👍"

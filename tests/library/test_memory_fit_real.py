@@ -20,8 +20,8 @@ from webui.types import Finished, GenerationRequest, KvLayout, KvType, Message, 
 
 
 async def fill_a_context(engine: EngineClient, person: int, context_tokens: int) -> None:
-    """Ask with a prompt that leaves room for a word or two."""
-    words = f"{person} " + "word " * (context_tokens - 48)
+    """Ask with a prompt that leaves room for a word or two. All ask the same: further slots are filled by copying."""
+    words = "word " * (context_tokens - 48)
     prompt = (Message(role="user", content=words),)
     request = GenerationRequest(messages=prompt, sampling=SamplingParams(max_tokens=2), owner=str(person))
     async with aclosing(engine.generate(request)) as events:

@@ -22,7 +22,7 @@ async def test_a_full_house_is_answered_and_leaves_nothing_behind(layout: KvLayo
         num_slots=4,
         kv_layout=layout,
         batch_tokens=256,
-        threads=2,
+        threads=1,
         parked_bytes=24 * MEGABYTE,
         state_dir=str(tmp_path),
         state_bytes=24 * MEGABYTE,

@@ -19,6 +19,8 @@ from typing import Self
 import httpx
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: Two threads wait for each other on a busy machine, and eight whole contexts take seconds to make.
+LIGHT_ENGINE = ("--threads", "1", "--slots", "4")
 
 
 def find_free_port(host: str = "127.0.0.1") -> int:
@@ -96,7 +98,8 @@ class RunningServer:
         """Start and wait until `/health` answers and the terminal says so. Raises ServerFailed with the log."""
         self.models_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "webui", "serve", "--port", str(self.port)]
-        command += ["--data-dir", str(self.data_dir), "--models-dir", str(self.models_dir), *self._args]
+        command += ["--data-dir", str(self.data_dir), "--models-dir", str(self.models_dir)]
+        command += [*LIGHT_ENGINE, *self._args]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=self.folder, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT

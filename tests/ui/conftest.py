@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.server import RunningServer
+from tests.ui.models_house import House, open_house
 from tests.ui.seeded_chats import seed
 
 
@@ -26,5 +27,12 @@ def chat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer
     folder = tmp_path_factory.mktemp("chat")
     (folder / "data").mkdir()
     chats = asyncio.run(seed(folder / "data"))
-    with RunningServer(folder, args=["--threads", "1"]) as running:  # two threads wait for each other on a busy machine
+    with RunningServer(folder) as running:
         yield ChatServer(running.base_url, chats, running)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One server for all tests of the Models page and of a model's sheet."""
+    with open_house(tmp_path_factory.mktemp("house")) as opened:
+        yield opened

@@ -27,7 +27,7 @@ def search_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
     models.mkdir()
     write_bert(models / "Tiny-Embed.gguf")
     write_bert(models / "Tiny-Rank.gguf", pooling=gguf.PoolingType.RANK)
-    with RunningServer(folder, args=["--threads", "1"]) as running:
+    with RunningServer(folder) as running:
         yield running
 
 

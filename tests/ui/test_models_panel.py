@@ -92,7 +92,7 @@ async def test_an_empty_chat_offers_what_the_next_message_starts(tmp_path: Path,
     shelf.mkdir()
     shutil.copy(starter_file(), shelf / "Lantern-135M.gguf")
     shutil.copy(starter_file(), shelf / "Candle-135M.gguf")
-    with RunningServer(tmp_path, args=["--model", "Lantern-135M", "--threads", "1"]) as server:
+    with RunningServer(tmp_path, args=["--model", "Lantern-135M"]) as server:
         page = await open_page(base_url=server.base_url, viewport=DESKTOP)
         await page.goto("/")
         await expect(page.get_by_role("button", name="Start Lantern 135M")).to_be_visible()
