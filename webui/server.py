@@ -137,5 +137,5 @@ class _Server(uvicorn.Server):
 def _configure_logging(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     is_debugging = logging.getLogger().isEnabledFor(logging.DEBUG)
-    for name in ("uvicorn.error", "nicegui", "asyncio", "aiosqlite", "httpx"):
+    for name in ("uvicorn.error", "nicegui", "asyncio", "aiosqlite", "httpx", "httpx2", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.INFO if is_debugging else logging.WARNING)

@@ -20,6 +20,7 @@ from webui.library.byte_reader import KnownArrays
 from webui.library.card_reader import read_details
 from webui.library.find_files import FoundModel, find_models
 from webui.library.gguf import GgufHeader, read_header
+from webui.library.hub.origin import remove_origin
 from webui.library.model_card import ModelDetails
 from webui.library.model_names import display_name, unique_ids
 from webui.library.store_places import find_store_folders
@@ -132,6 +133,7 @@ class Catalog:
         for part in found.parts:
             try:
                 part.unlink(missing_ok=True)
+                remove_origin(part)
             except OSError as error:
                 raise CannotDelete(model.name, error.strerror or str(error)) from None
 

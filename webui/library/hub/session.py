@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -51,8 +52,10 @@ class HubSession(httpx2.Client):
             raise HubAnswerUnusable(request.url.host, type(error).__name__) from error
 
 
+@cache
 def use_hub_sessions(silence_seconds: float = SILENCE_SECONDS) -> None:
-    """Make huggingface-hub use this client, in the whole process: it has one for everything."""
+    """Make huggingface-hub use this client, in the whole process: it has one for everything. Only the first call does
+    it, because to set one is to close the one that others may be using."""
     set_client_factory(lambda: HubSession(silence_seconds))
 
 

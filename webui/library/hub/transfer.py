@@ -46,6 +46,11 @@ def main() -> None:
     order = msgspec.json.decode(stdin.readline(), type=Order)
     threading.Thread(target=_end_with_parent, args=(stdin,), daemon=True).start()
     _prepare_library(order.silence_seconds)
+    fetch(order, tell)
+
+
+def fetch(order: Order, tell: Callable[[Report], None]) -> None:
+    """All files, one after the other; the last report is a FileDone for the last of them, or TransferFailed."""
     try:
         for index, file in enumerate(order.files):
             tell(_Transfer(order, file, index, tell).run())
@@ -108,6 +113,7 @@ class _Transfer:
             except (HubOffline, HubBusy) as error:
                 attempt = 1 if received.tell() != position else attempt + 1
                 position = received.tell()
+                self._tell(Progress(file=self._index, bytes=position))
                 pause = self._order.first_pause_seconds * 2 ** (attempt - 1)
                 if isinstance(error, HubBusy):
                     pause = max(pause, float(error.details["retry_after"] or 0))
