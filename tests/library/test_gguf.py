@@ -158,3 +158,17 @@ def test_the_tables_agree_with_llama_cpp_s_own() -> None:
     for file_type in gguf.LlamaFileType:
         if file_type.name != "GUESSED":
             assert FILE_TYPES[int(file_type)] == file_type.name.split("_", 1)[1].removesuffix("_MOE")
+
+
+def test_an_array_that_only_seems_to_be_known_is_walked_through(tmp_path: Path) -> None:
+    """The same number of tokens, the same beginning and end, and a longer token between: its end is elsewhere."""
+    known = KnownArrays()
+    for name, middle in (("a", "token"), ("b", "a much longer token")):
+        writer = gguf.GGUFWriter(tmp_path / f"{name}.gguf", "llama")
+        writer.add_token_list(["same"] * 5000 + [middle] + ["same"] * 5000)
+        writer.add_name(name)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    assert [read_header(tmp_path / f"{name}.gguf", known).name for name in "ab"] == ["a", "b"]

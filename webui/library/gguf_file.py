@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,9 +83,14 @@ def parse_gguf_file(path: Path, name: str | None = None, known: KnownArrays | No
     if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
         raise NotGguf(name)
     with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if known is not None:
+            with suppress(
+                MalformedBytes, DamagedGguf, UnsupportedModel
+            ):  # what was known may have misled: look again without it
+                return _parse(ByteReader(file, size, _MAX_HEADER_BYTES, known), size, name)
         try:
-            size = os.fstat(file.fileno()).st_size
-            return _parse(ByteReader(file, size, _MAX_HEADER_BYTES, known), size, name)
+            return _parse(ByteReader(file, size, _MAX_HEADER_BYTES), size, name)
         except MalformedBytes as error:
             raise DamagedGguf(name, str(error)) from None
 
