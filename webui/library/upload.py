@@ -24,6 +24,7 @@ from webui.library.part_digest import PartDigest
 from webui.library.part_file import PartFile
 
 BATCH_BYTES = 1 << 20
+_LOOK_BYTES = 16 << 20  # how often the free space is looked at
 
 _T = TypeVar("_T")
 
@@ -125,32 +126,42 @@ async def _read_on(upload: Upload) -> None:
 
 
 async def _append_chunks(upload: Upload, chunks: AsyncIterator[bytes]) -> None:
-    """Batch and write. Whatever ends the iterator, what it yielded before is written."""
-    batch = bytearray()
+    """Batch and write. Whatever ends the iterator, what was taken from it before is written.
+
+    The batch is filled again and again: new memory for each would cost more than the copying.
+    """
+    batch, used = memoryview(bytearray(BATCH_BYTES)), 0
+    room = upload.missing_bytes
+    await _check_margin(upload)
     output = await on_disk(upload.part, aiofiles.open(upload.part.path, "ab", buffering=0))
     try:
         async for chunk in chunks:
-            if len(batch) + len(chunk) > upload.missing_bytes:
+            if len(chunk) > room:
                 raise UploadTooLong(upload.part.name, upload.part.size_bytes)
-            batch += chunk
-            if len(batch) >= BATCH_BYTES:
-                full, batch = batch, bytearray()
-                await _write(upload, output, full)
+            room -= len(chunk)
+            rest = memoryview(chunk)
+            while rest:
+                taken = min(len(rest), BATCH_BYTES - used)
+                batch[used : used + taken] = rest[:taken]
+                used, rest = used + taken, rest[taken:]
+                if used == BATCH_BYTES:
+                    used = 0
+                    await _write(upload, output, batch)
     finally:
         try:
-            await _write(upload, output, batch)
+            await _write(upload, output, batch[:used])
         finally:
             await on_disk(upload.part, output.close())
 
 
-async def _write(upload: Upload, output: AsyncFileIO, data: bytearray) -> None:
+async def _write(upload: Upload, output: AsyncFileIO, data: memoryview) -> None:
     """All of `data`, counted as it lands, so that a disk that fills up in the middle leaves the right offset."""
     start = upload.status.offset
     if data[: max(0, len(MAGIC) - start)] != MAGIC[start : start + len(data)]:
         raise NotGguf(upload.part.name)
-    if data:
-        await _check_margin(upload, len(data))
-    rest = memoryview(data)
+    if start // _LOOK_BYTES != (start + len(data)) // _LOOK_BYTES:
+        await _check_margin(upload)
+    rest = data
     while rest:
         written = await on_disk(upload.part, output.write(rest))
         if upload.digest.num_bytes == upload.status.offset:
@@ -159,10 +170,10 @@ async def _write(upload: Upload, output: AsyncFileIO, data: bytearray) -> None:
         rest = rest[written:]
 
 
-async def _check_margin(upload: Upload, num_bytes: int) -> None:
+async def _check_margin(upload: Upload) -> None:
     """Each import had room when it began; several side by side, or others who write, may not leave the margin."""
     free = (await on_disk(upload.part, asyncio.to_thread(shutil.disk_usage, upload.part.folder))).free
-    if free < num_bytes + upload.free_margin_bytes:
+    if upload.missing_bytes and free <= upload.free_margin_bytes:
         raise DiskFull(upload.part.name, upload.missing_bytes + upload.free_margin_bytes, free)
 
 
