@@ -16,23 +16,31 @@ from webui.config import Settings
 from webui.core.access import Access
 from webui.core.chat import Chats
 from webui.core.data_lock import DataLock
+from webui.core.doctor.doctor import Doctor, current_tuning
+from webui.core.doctor.engine import DoctorEngineFactory
+from webui.core.doctor.house import ModelHouse
+from webui.core.doctor.tuned_planner import fixed_by_person, with_tuning
 from webui.core.downloads import Downloads
 from webui.core.embedding_models import EmbeddingModels
 from webui.core.engine import EmbeddingEngineFactory, EngineFactory
-from webui.core.engine_client import EngineClient
+from webui.core.engine_client import LOW_PRIORITY_COMMAND, EngineClient
+from webui.core.fitting import Fitting
 from webui.core.hub import Hub
 from webui.core.model_manager import ModelManager
 from webui.core.model_records import ModelRecords
 from webui.core.model_stores import ModelStores
+from webui.core.planning import create_ladder, create_planner
 from webui.core.uploads import ObservedUploads
 from webui.core.workbench import Workbench
 from webui.library.catalog import Catalog
 from webui.library.uploads import Uploads
 from webui.store.conversations import ConversationStore
 from webui.store.database import Database, make_private_folder
+from webui.store.doctor_reports import DoctorReports
 from webui.store.model_records import ModelRecordStore
 from webui.store.preferences import Preferences
 from webui.store.sessions import SessionStore
+from webui.types import ModelFile
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +60,8 @@ class Application:
     workbench: Workbench
     records: ModelRecords
     models: ModelManager
+    fitting: Fitting
+    doctor: Doctor
     embedding_models: EmbeddingModels
     chats: Chats
     access: Access
@@ -62,10 +72,12 @@ class Application:
         *,
         engine_factory: EngineFactory = EngineClient,
         embedding_engine_factory: EmbeddingEngineFactory = EngineClient,
+        doctor_engine_factory: DoctorEngineFactory | None = None,
     ) -> None:
         self.settings = settings
         self._engine_factory = engine_factory
         self._embedding_engine_factory = embedding_engine_factory
+        self._doctor_engine_factory = doctor_engine_factory or _create_quiet_engine
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -83,6 +95,9 @@ class Application:
         """Look for models in these folders too, now and after a restart."""
         await self.preferences.set(extra_dirs=tuple(str(folder) for folder in folders))
         self._renew_catalog()
+
+    async def _find_model(self, name: str) -> ModelFile:
+        return (await self.models.names.find(name)).model
 
     def _renew_catalog(self) -> None:
         self.catalog = self._create_catalog()
@@ -115,15 +130,21 @@ class Application:
         self.catalog = self._create_catalog()
         self.records = ModelRecords(ModelRecordStore(database))
         await self.records.load()
+        reports = DoctorReports(database)
+        await reports.load()
+        planner = create_planner(settings)
         self.models = ModelManager(
             self.catalog,
             self.preferences,
             settings,
             records=self.records,
+            ladder=create_ladder(settings),
             engine_factory=self._engine_factory,
             embedding_engine_factory=self._embedding_engine_factory,
+            planner=with_tuning(planner, settings, lambda model: current_tuning(reports, model)),
         )
         closing.push_async_callback(self.models.close)
+        self.fitting = Fitting(settings, self.models.target, self.models.neighbours)
         self.embedding_models = EmbeddingModels(self.models.names, self.models.wishes, self.models.pool)
         closing.callback(self.models.catalog_changed.subscribe(lambda _: self.embedding_models.drop_missing()))
         self.stores = ModelStores(self.preferences, self._renew_catalog)
@@ -141,6 +162,14 @@ class Application:
         )
         closing.push_async_callback(self.workbench.close)
         await self.workbench.open()
+        self.doctor = Doctor(
+            self._find_model,
+            reports,
+            ModelHouse(self.models),
+            planner,
+            create_engine=self._doctor_engine_factory,
+            fixed_settings=lambda model: fixed_by_person(settings, self.records.of(model).defaults),
+        )
         self.chats = Chats(conversations, self.models, self.preferences)
         closing.push_async_callback(self.chats.close)
         self.access = Access(
@@ -149,3 +178,7 @@ class Application:
             first_visitor=settings.first_visitor and settings.sign_in,
         )
         await self.access.load()
+
+
+def _create_quiet_engine() -> EngineClient:
+    return EngineClient(command=LOW_PRIORITY_COMMAND)

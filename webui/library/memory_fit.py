@@ -83,6 +83,7 @@ class _Planner:
         self._draft = ModelSizes(wishes.draft, "f16", "auto") if wishes.draft else None
         self._memory = memory
         self._wishes = wishes
+        self._gpu_layers: dict[KvShape, int] = {}
         self._offloads = bool(memory.gpus) and wishes.gpu_layers != 0 and can_offload
 
     # --- what there is ---------------------------------------------------------------------------------------------
@@ -152,6 +153,11 @@ class _Planner:
         return KvShape.shared(slots, context, max(least, min(most, affordable)))
 
     def _choose_gpu_layers(self, shape: KvShape) -> int:
+        if shape not in self._gpu_layers:
+            self._gpu_layers[shape] = self._most_gpu_layers(shape)
+        return self._gpu_layers[shape]
+
+    def _most_gpu_layers(self, shape: KvShape) -> int:
         """As many as fit, every GPU's run on its GPU; the count includes the output layer, as llama.cpp's does."""
         if not self._offloads:
             return 0
