@@ -436,7 +436,8 @@ class Tuning(Value, frozen=True):
 
 
 class DoctorReport(Value, frozen=True):
-    """The examination of one model on one machine. `state` is that of its worst check."""
+    """The examination of one model on one machine. `state` is that of its worst check; what a model merely cannot do
+    by itself (JSON, tools) is no flaw."""
 
     model_id: str
     model_name: str

@@ -15,6 +15,7 @@ from webui.api import (
     adapters,
     conversations,
     docs,
+    doctor,
     embeddings,
     hub,
     jobs,
@@ -47,7 +48,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
     """
     app.state.application = application
     app.state.stopping = asyncio.Event()
-    for module in (native, metrics, openai, embeddings, adapters, uploads, hub, stores, jobs, conversations):
+    for module in (native, metrics, openai, embeddings, adapters, uploads, hub, stores, jobs, doctor, conversations):
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
         app.include_router(module.router)

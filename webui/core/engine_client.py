@@ -67,6 +67,7 @@ from webui.types import (
 logger = logging.getLogger(__name__)
 
 ENGINE_COMMAND = (sys.executable, "-m", "webui.engine")
+LOW_PRIORITY_COMMAND = (*ENGINE_COMMAND, "--low-priority")
 _READ_BYTES = 65536
 _Reply = Embeddings | Ranking | Finding  #: what is told once
 _STOP_SECONDS = 2.0  #: for each of: Shutdown, terminate, kill

@@ -1,0 +1,71 @@
+"""Puts what the doctor recommends into the plan of a load, wherever the person has set nothing else.
+
+It knows plans and recommendations; whether a recommendation is still true of the file and the machine is asked of
+whoever gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from webui.config import Settings
+from webui.core.neighbours import Neighbours
+from webui.core.planning import Planner, Target
+from webui.library.memory_fit import FitPlan
+from webui.store.model_values import ModelDefaults
+from webui.types import ModelFile, Tuning
+
+TUNABLE = frozenset(field.name for field in msgspec.structs.fields(Tuning))
+
+
+def fixed_by_settings(settings: Settings) -> frozenset[str]:
+    """Those of Tuning's settings that flags, the environment or a file have set. KV type and flash attention hang
+    together: whoever chose one has chosen both."""
+    fixed = TUNABLE & settings.model_fields_set
+    return fixed | {"kv_type", "flash_attention"} if fixed & {"kv_type", "flash_attention"} else fixed
+
+
+def fixed_by_person(settings: Settings, defaults: ModelDefaults) -> frozenset[str]:
+    """Those that are set for all models, or among the defaults of one."""
+    fixed = set(fixed_by_settings(settings))
+    if defaults.kv_type is not None or defaults.flash_attention is not None:
+        fixed |= {"kv_type", "flash_attention"}
+    if defaults.draft_model is not None:
+        fixed.add("speculate")
+    return frozenset(fixed)
+
+
+def with_tuning(planner: Planner, settings: Settings, tuning: Callable[[ModelFile], Tuning]) -> Planner:
+    """The planner, with recommendations. `tuning` is called where the planner is: in a thread."""
+    fixed = fixed_by_settings(settings)
+
+    def plan(target: Target, neighbours: Neighbours) -> FitPlan:
+        if target.model.kind != "chat":
+            return planner(target, neighbours)
+        found = {name: value for name, value in _values(tuning(target.model)).items() if name not in fixed}
+        if target.kv_type is None and target.flash_attention is None:
+            memory = {name: found[name] for name in ("kv_type", "flash_attention") if name in found}
+            target = replace(target, **memory)  # type: ignore[arg-type]
+        fit = planner(target, neighbours)
+        options = {name: found[name] for name in ("threads", "speculate", "batch_tokens") if name in found}
+        if not _has_room(fit, options.get("batch_tokens")):
+            del options["batch_tokens"]
+        return replace(fit, options=msgspec.structs.replace(fit.options, **options))
+
+    return plan
+
+
+def _values(tuning: Tuning) -> dict[str, object]:
+    return {name: value for name, value in msgspec.structs.asdict(tuning).items() if value is not None}
+
+
+def _has_room(fit: FitPlan, batch_tokens: object) -> bool:
+    """Whether compute buffers may grow with the batch, which plans count at its usual size."""
+    usual = fit.options.batch_tokens
+    if not isinstance(batch_tokens, int) or batch_tokens <= usual:
+        return True
+    more = fit.compute_bytes * (batch_tokens - usual) // usual
+    return all(device.free_bytes - device.needed_bytes >= more for device in fit.devices if device.compute_bytes)
