@@ -89,7 +89,7 @@ class EngineLoop:
         )
         self._meter = LoadMeter(options.kv_tokens, clock())
         self._pace = Pace(options.threads)
-        self._budget = StepBudget(options.batch_tokens)
+        self._budget = StepBudget(options.batch_tokens, splits_writers=options.kv_layout == "separate")
         self._drafting = Drafting(runner.vocabulary.is_end, clock, runner.draft_model)
         self._can_draft = options.speculate and runner.can_trim
         self._finished_at: deque[float] = deque(maxlen=_NUM_RECENT)
@@ -215,7 +215,8 @@ class EngineLoop:
     def _step(self) -> None:
         self._draft()
         try:
-            chunks = self._scheduler.schedule(self._budget.tokens(is_crowded=self._scheduler.is_crowded))
+            num_writers, is_crowded = len(self._scheduler.writers), self._scheduler.is_crowded
+            chunks = self._scheduler.schedule(self._budget.tokens(num_writers=num_writers, is_crowded=is_crowded))
             self._announce(chunks)
             started_at = self._clock()
             if started_at - self._computed_at > _REST_SECONDS:
