@@ -13,6 +13,7 @@ export default lazyPart(() => import("glasshouse/models_page.js"), {
     "useStore",
     "addFolder",
     "removeFolder",
+    "presets",
     "search",
     "variants",
     "download",

@@ -14,6 +14,7 @@ export default lazyPart(() => import("glasshouse/models_sheet.js"), {
     "describe",
     "remove",
     "lookForUpdate",
+    "fetchUpdate",
     "plan",
     "defaults",
     "preset",

@@ -78,6 +78,7 @@ export function deviceBar(device) {
       scale > device.total && h("b", {class: "device-edge", style: {left: `${(100 * device.total) / scale}%`}}),
     ]),
     h("div", {class: "memory-legend", "aria-hidden": "true"}, [
+      used > 0 && h("span", [h("b", {class: "of-others"}), `in use ${formatBytes(used)}`]),
       ...parts.map(([part, words, kind]) =>
         h("span", {key: part}, [h("b", {class: kind}), `${words} ${formatBytes(device[part])}`]),
       ),

@@ -4,10 +4,11 @@
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {formatBytes} from "glasshouse/format.js";
-import {badge, emptyState, fitBadge, hubError, problem, skeleton} from "glasshouse/models_bits.js";
+import {askOnce, badge, emptyState, fitBadge, hubError, problem, skeleton} from "glasshouse/models_bits.js";
 import {downloadButton} from "glasshouse/models_downloads.js";
 import {searchField} from "glasshouse/models_filter.js";
 import {hubRow} from "glasshouse/models_hub_row.js";
+import {tokenForm} from "glasshouse/models_token.js";
 
 const TYPING_PAUSE_MS = 450;
 const SIZES = [4, 8, 16, 32];
@@ -28,6 +29,8 @@ export const freshDiscover = () => ({
   variants: {},
   /** @type {number|null} GB; null: what this machine has */
   memory: null,
+  /** @type {{reference: string, text: string}|null} a download that needs a token first */
+  denied: null,
   token: "",
 });
 
@@ -63,6 +66,7 @@ function type(page, query) {
 /** @param {any} page @returns {any[]} */
 export function discoverTab(page) {
   const {discover} = page;
+  askOnce(page, "presets", () => page.ask("presets"));
   return [
     h(
       "form",
@@ -92,6 +96,7 @@ export function discoverTab(page) {
       ],
     ),
     problem(page.errors.download, () => page.dismiss("download")),
+    discover.denied && tokenForm(page, discover.denied.text, {reference: discover.denied.reference}),
     ...(discover.asked ? results(page) : presets(page)),
   ];
 }
@@ -175,6 +180,9 @@ function presets(page) {
   ];
 }
 
+/** What the hub has not told yet is about right. @param {any} preset */
+const aboutBytes = ({size, state}) => (state === "unchecked" ? `about ${formatBytes(size)}` : formatBytes(size));
+
 /** @param {any} preset @param {any} page */
 function presetCard(preset, page) {
   const nameId = `preset-${preset.id}`;
@@ -196,7 +204,7 @@ function presetCard(preset, page) {
         h(
           "p",
           {class: "row-facts numbers"},
-          [preset.variant, formatBytes(preset.size), preset.license].filter(Boolean).join(" · "),
+          [preset.variant, aboutBytes(preset), preset.license].filter(Boolean).join(" · "),
         ),
         downloadButton({reference: `${preset.repo}:${preset.variant}`, name: preset.name}, page),
       ]),

@@ -5,6 +5,7 @@ import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {formatBytes, formatSeconds} from "glasshouse/format.js";
 import {bytesOf, emptyState, problem, progressBar} from "glasshouse/models_bits.js";
+import {tokenForm} from "glasshouse/models_token.js";
 import {uploads} from "glasshouse/uploads.js";
 import {uploadCard} from "glasshouse/upload_card.js";
 
@@ -135,7 +136,7 @@ function downloadCard(job, page) {
             share: job.total ? job.done / job.total : 0,
             isPulsing: job.state === "verifying",
           }),
-        !isMoving && problem(job.error),
+        !isMoving && (job.code === "hub_denied" ? tokenForm(page, job.error, {job: job.id}) : problem(job.error)),
       ]),
     ]),
   ]);

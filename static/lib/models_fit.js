@@ -3,16 +3,20 @@
 // question is under way at a time, and the last wish wins.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {contextSizes, formatTokens} from "glasshouse/format.js";
+import {formatTokens} from "glasshouse/format.js";
 import {segments} from "glasshouse/dialog_frame.js";
 import {deviceBar} from "glasshouse/models_bars.js";
 import {askOnce, problem, skeleton} from "glasshouse/models_bits.js";
 import {runningOf} from "glasshouse/models_row.js";
 
-const KV_WORDS = {f16: "F16 · exact", q8_0: "Q8 · half the memory", q4_0: "Q4 · a quarter"};
+const KV_WORDS = {
+  f16: ["F16", "What was read is kept exactly."],
+  q8_0: ["Q8", "Half the memory of F16, and hardly less exact."],
+  q4_0: ["Q4", "A quarter of the memory of F16, and less exact."],
+};
 
 export const freshFit = () => ({
-  /** @type {any} what can be chosen: largestContext, numLayers, kvTypes, notes */
+  /** @type {any} what can be chosen: largestContext, fittingContext, numLayers, kvTypes */
   limits: null,
   /** @type {{ctx: number|null, gpuLayers: number|null, kvType: string|null}} null: Glasshouse chooses */
   wish: {ctx: null, gpuLayers: null, kvType: null},
@@ -65,16 +69,23 @@ export function fitTab(sheet) {
     contextSlider(sheet),
     kvChoice(sheet),
     layerSlider(sheet),
-    ...fit.limits.notes.map((note) => h("p", {class: "hint", key: note}, note)),
     actions(sheet),
   ];
+}
+
+/** Where the context slider can stand: powers of two and one between each two. @param {number} largest @param {number[]} others */
+function stops(largest, ...others) {
+  const sizes = new Set([largest, ...others].filter((size) => size > 0 && size <= largest));
+  for (let size = 1024; size < largest; size *= 2) sizes.add(size).add(Math.min(largest, size * 1.5));
+  return [...sizes].sort((one, other) => one - other);
 }
 
 /** @param {any} sheet */
 function contextSlider(sheet) {
   const {fit} = sheet;
   const now = fit.wish.ctx ?? fit.plan.ctx;
-  const sizes = contextSizes(fit.limits.largestContext, now).filter((size) => size <= fit.limits.largestContext);
+  const {largestContext, fittingContext} = fit.limits;
+  const sizes = stops(largestContext, now, fittingContext);
   const index = Math.max(0, sizes.indexOf(now));
   return slider({
     id: "fit-context",
@@ -82,7 +93,16 @@ function contextSlider(sheet) {
     value: `${formatTokens(now)} tokens`,
     isAuto: fit.wish.ctx === null,
     onAuto: () => wish(sheet, {ctx: null}),
-    hint: "How much of a conversation the model can see at once.",
+    hint: [
+      "How much of a conversation the model can see at once. ",
+      fittingContext > 0 &&
+        fittingContext !== now &&
+        h(
+          "button",
+          {type: "button", class: "link-button numbers", onClick: () => wish(sheet, {ctx: fittingContext})},
+          `The most that fits: ${formatTokens(fittingContext)}`,
+        ),
+    ],
     range: {min: 0, max: sizes.length - 1, value: index, "aria-valuetext": `${formatTokens(now)} tokens`},
     onInput: (position) => wish(sheet, {ctx: sizes[position]}),
   });
@@ -107,7 +127,7 @@ function layerSlider(sheet) {
   });
 }
 
-/** @param {{id: string, label: string, value: string, isAuto: boolean, onAuto: () => void, hint: string, range: any, onInput: (value: number) => void}} options */
+/** @param {{id: string, label: string, value: string, isAuto: boolean, onAuto: () => void, hint: any, range: any, onInput: (value: number) => void}} options */
 function slider({id, label, value, isAuto, onAuto, hint, range, onInput}) {
   const share = range.max > range.min ? (100 * (range.value - range.min)) / (range.max - range.min) : 100;
   return h("div", {class: "fit-slider"}, [
@@ -146,15 +166,17 @@ function kvChoice(sheet) {
   const {fit} = sheet;
   const types = fit.limits.kvTypes;
   if (types.length < 2) return null;
+  const now = fit.wish.kvType ?? fit.plan.kvType;
   return h("div", {class: "fit-kv"}, [
-    h("h3", {class: "form-label"}, "Memory of the conversation is kept as"),
+    h("h3", {class: "form-label"}, "Memory of the conversation (KV)"),
     segments({
-      label: "Type of the KV cache",
+      label: "Memory of the conversation",
       name: "fit-kv",
-      value: fit.wish.kvType ?? fit.plan.kvType,
+      value: now,
       onChoose: (kvType) => wish(sheet, {kvType}),
-      choices: types.map((type) => ({value: type, label: KV_WORDS[type] ?? type})),
+      choices: types.map((type) => ({value: type, label: KV_WORDS[type]?.[0] ?? type})),
     }),
+    h("p", {class: "hint"}, KV_WORDS[now]?.[1] ?? ""),
   ]);
 }
 

@@ -5,6 +5,7 @@ import {icon} from "glasshouse/icon.js";
 import {formatBytes} from "glasshouse/format.js";
 import {badge, fitBadge, hubError, skeleton} from "glasshouse/models_bits.js";
 import {downloadButton} from "glasshouse/models_downloads.js";
+import {tokenForm} from "glasshouse/models_token.js";
 
 /** "1.2M", "48k" @param {number} count */
 const shortCount = (count) =>
@@ -74,7 +75,7 @@ function askVariants(repo, page) {
 function variants(model, page) {
   const known = page.discover.variants[model.repo];
   if (!known) return skeleton(2, "Reading its files");
-  if (known.error?.isDenied) return tokenForm(model, page, known.error.text);
+  if (known.error?.isDenied) return tokenForm(page, known.error.text, {repo: model.repo});
   if (known.error) return hubError(known.error, () => askVariants(model.repo, page));
   if (!known.list.length) return h("p", {class: "hint"}, "There is no GGUF file in this repository.");
   return h(
@@ -96,33 +97,5 @@ function variantRow(variant, model, page) {
       fitBadge(variant.fit),
     ]),
     downloadButton({reference: variant.reference, name}, page),
-  ]);
-}
-
-/** Private and gated repositories open with a token of the person's account. @param {any} model @param {any} page @param {string} text */
-function tokenForm(model, page, text) {
-  const {discover} = page;
-  const save = (event) => {
-    event.preventDefault();
-    page.ask("token", {token: discover.token.trim(), repo: model.repo});
-    discover.token = "";
-    delete discover.variants[model.repo];
-  };
-  return h("form", {class: "token-form", onSubmit: save}, [
-    h("p", {class: "token-words"}, [icon("lock"), text]),
-    h("div", {class: "folder-add"}, [
-      h("input", {
-        class: "field",
-        type: "password",
-        autocomplete: "off",
-        spellcheck: "false",
-        "aria-label": "Hugging Face token",
-        placeholder: "hf_…",
-        value: discover.token,
-        onInput: (event) => (discover.token = event.target.value),
-      }),
-      h("button", {type: "submit", class: "button", disabled: !discover.token.trim()}, "Use token"),
-    ]),
-    h("p", {class: "hint"}, "It is kept on this machine and sent to the hub only."),
   ]);
 }

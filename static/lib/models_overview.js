@@ -147,13 +147,18 @@ function originWords(sheet) {
     link(origin.words, origin.url),
     " ",
     update
-      ? h("span", {class: "hint", role: "status"}, update.words)
+      ? h("span", {class: "hint", role: "status"}, `${update.words} `)
       : origin.canLook &&
         h(
           "button",
           {type: "button", class: "button small", onClick: () => sheet.ask("lookForUpdate", sheet.id)},
           "Is there a newer one?",
         ),
+    update?.hasNewer &&
+      h("button", {type: "button", class: "button small", onClick: () => sheet.ask("fetchUpdate", sheet.id)}, [
+        icon("download"),
+        "Fetch it",
+      ]),
   ];
 }
 

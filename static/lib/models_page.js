@@ -42,6 +42,10 @@ export default {
       errors: {},
     };
   },
+  created() {
+    /** @type {Set<string>} what was asked for already */
+    this.asked = new Set();
+  },
   mounted() {
     this.look(true);
     this.timer = window.setInterval(() => this.look(false), LOOK_MS);
@@ -62,9 +66,10 @@ export default {
   },
   methods: {
     /** @param {object} news */
-    receive({error, found, variants, ...news}) {
+    receive({error, found, variants, denied, ...news}) {
       Object.assign(this, news);
       if (found) takeFound(this, found);
+      if (denied) this.discover.denied = denied;
       if (variants) Object.assign(this.discover.variants, variants);
       if (error) this.errors = {...this.errors, [error.place]: error.text};
     },

@@ -46,6 +46,7 @@ class ModelsPage(Element, component=COMPONENTS / "models_page.js"):
         self._yours.watch(application.records.changed, lambda _: self._refresh())
         self._yours.watch(application.stores.changed, lambda _: self._refresh())
         self.on("look", self._on_look)
+        self.on("token", self._on_token)
 
     def _handle_delete(self) -> None:
         for part in self._parts:
@@ -74,4 +75,14 @@ class ModelsPage(Element, component=COMPONENTS / "models_page.js"):
                 self._yours.forget_sent()
             await self._yours.send_models()
             await self._places.send_places()
-            await self._discover.send_presets()
+
+    async def _on_token(self, event: GenericEventArguments) -> None:
+        """Keep an access token for the hub, and try again what asked for it."""
+        await self._app.hub.set_token(str(event.args["token"]) or None)
+        match event.args["then"]:
+            case {"repo": repo}:
+                await self._discover.send_variants(str(repo))
+            case {"reference": reference}:
+                await self._downloads.fetch(str(reference))
+            case {"job": job_id}:
+                await self._downloads.act(str(job_id), "resume")

@@ -20,8 +20,10 @@ from webui.ui.components import COMPONENTS
 from webui.ui.models.change import ChangePart
 from webui.ui.models.defaults import DefaultsPart
 from webui.ui.models.details import view_details
-from webui.ui.models.part import Json
+from webui.ui.models.doctor import DoctorPart
+from webui.ui.models.fit import FitPart, read_wish
 from webui.ui.models.origin import OriginPart
+from webui.ui.models.part import Json
 from webui.ui.models.rows import view_row, view_running
 from webui.ui.models.sheet_part import SheetPart, Shown
 from webui.ui.models.yours import load_for_person, modified_time
@@ -39,19 +41,13 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
         self._app = application
         self._shown = Shown()
         self._cancelled: str | None = None  # the model whose loading was cancelled here: no error to show for it
-        self._parts: dict[str, SheetPart] = {"overview": OriginPart(self, application, self._shown)}
-        if hasattr(application, "fitting"):
-            from webui.ui.models.fit import FitPart
-
-            self._parts["fit"] = FitPart(self, application, self._shown)
-        if True:
-            self._parts["defaults"] = DefaultsPart(self, application, self._shown)
-        if hasattr(application, "workbench"):
-            self._parts["change"] = ChangePart(self, application, self._shown)
-        if hasattr(application, "doctor"):
-            from webui.ui.models.doctor import DoctorPart
-
-            self._parts["doctor"] = DoctorPart(self, application, self._shown)
+        self._parts: dict[str, SheetPart] = {
+            "overview": OriginPart(self, application, self._shown),
+            "fit": FitPart(self, application, self._shown),
+            "defaults": DefaultsPart(self, application, self._shown),
+            "change": ChangePart(self, application, self._shown),
+            "doctor": DoctorPart(self, application, self._shown),
+        }
         self._overview = self._parts["overview"]
         self._overview.watch(application.models.changed, lambda _: self._tell_running())
         self._overview.watch(application.models.catalog_changed, lambda _: self._tell_row_soon())
@@ -150,8 +146,6 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
     # --- from the page to the application --------------------------------------------------------------------------
 
     async def _on_load(self, event: GenericEventArguments) -> None:
-        from webui.ui.models.fit import read_wish
-
         model_id, options = str(event.args["id"]), event.args.get("options")
         self._cancelled = None
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from nicegui import background_tasks
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
@@ -25,19 +24,14 @@ class DiscoverPart(Part):
 
     def __init__(self, element: Element, application: Application) -> None:
         super().__init__(element, application)
-        self._has_sent_presets = False
-        self._is_checking = False
+        element.on("presets", self._on_presets)
         element.on("search", self._on_search)
         element.on("variants", self._on_variants)
-        element.on("token", self._on_token)
 
-    async def send_presets(self) -> None:
-        """The list as it is known, then once as the hub knows it now."""
-        if self._has_sent_presets:
-            return
-        self._has_sent_presets = True
+    async def _on_presets(self) -> None:
+        """The list as it is known, then as the hub knows it now."""
         await self._send_presets(self._app.hub.presets())
-        background_tasks.create(self._check_presets(), name="check the presets")
+        self.soon(self._check_presets(), name="check the presets")
 
     async def _check_presets(self) -> None:
         try:
@@ -81,17 +75,10 @@ class DiscoverPart(Part):
         return {"results": [view_hub_model(shown)], "opened": reference.repo, "direct": direct}
 
     async def _on_variants(self, event: GenericEventArguments) -> None:
-        repo = str(event.args)
-        try:
-            listing = await self._app.hub.listing(repo)
-        except GlasshouseError as error:
-            self.send(variants={repo: {"error": view_hub_error(error)}})
-        else:
-            self.send(variants={repo: {"list": view_listing(listing)}})
+        await self.send_variants(str(event.args))
 
-    async def _on_token(self, event: GenericEventArguments) -> None:
-        repo = str(event.args["repo"])
-        await self._app.hub.set_token(str(event.args["token"]) or None)
+    async def send_variants(self, repo: str) -> None:
+        """What the repository holds, or why that cannot be told."""
         try:
             listing = await self._app.hub.listing(repo)
         except GlasshouseError as error:

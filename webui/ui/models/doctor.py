@@ -37,16 +37,24 @@ class DoctorPart(SheetPart):
         element.on("doctor", self._on_doctor)
 
     async def first(self, model: ModelFile) -> Json:
-        report = self._app.doctor.report(model.id)
-        return {"doctor": {"report": view_report(report) if report else None}}
+        return {"doctor": {"report": await self._read_report(model.id)}}
+
+    async def _read_report(self, model_id: str) -> Json | None:
+        try:
+            return view_report(await self._app.doctor.current_report(model_id))
+        except GlasshouseError:  # nobody has examined it, or it is gone
+            return None
 
     def close(self) -> None:
         super().close()
         self._stop()
 
     def _on_changed(self, model_id: str) -> None:
-        report = self._app.doctor.report(model_id)
-        self.tell(model_id, doctor={"report": view_report(report) if report else None})
+        if model_id == self._shown.model_id:
+            self.soon(self._tell_report(model_id), name="report of the sheet")
+
+    async def _tell_report(self, model_id: str) -> None:
+        self.tell(model_id, doctor={"report": await self._read_report(model_id)})
 
     async def _on_doctor(self, event: GenericEventArguments) -> None:
         if event.args["action"] == "stop":

@@ -7,6 +7,7 @@ from nicegui.events import GenericEventArguments
 
 from webui.core.application import Application
 from webui.core.downloads import DownloadJob
+from webui.errors import GlasshouseError, HubDenied
 from webui.ui.models.part import Json, Part
 
 
@@ -21,17 +22,29 @@ class DownloadsPart(Part):
     def view_jobs(self) -> Json:
         return {"downloads": [view_job(job) for job in self._app.downloads.jobs]}
 
-    async def _on_download(self, event: GenericEventArguments) -> None:
-        await self.attempt("download", self._app.downloads.start(str(event.args)))
+    async def fetch(self, reference: str) -> None:
+        """Begin a download; what needs a token first is asked for."""
+        try:
+            await self._app.downloads.start(reference)
+        except HubDenied as error:
+            self.send(denied={"reference": reference, "text": error.message})
+        except GlasshouseError as error:
+            self.send(error={"place": "download", "text": error.message})
         self.send(**self.view_jobs())
 
-    async def _on_queue(self, event: GenericEventArguments) -> None:
-        downloads, job_id = self._app.downloads, str(event.args["id"])
+    async def act(self, job_id: str, action: str) -> None:
+        """Pause, resume or cancel."""
+        downloads = self._app.downloads
         actions = {"pause": downloads.pause, "resume": downloads.resume, "cancel": downloads.cancel}
-        action = actions.get(str(event.args["action"]))
-        if action is not None:
-            await self.attempt("download", action(job_id))
+        if action in actions:
+            await self.attempt("download", actions[action](job_id))
         self.send(**self.view_jobs())
+
+    async def _on_download(self, event: GenericEventArguments) -> None:
+        await self.fetch(str(event.args))
+
+    async def _on_queue(self, event: GenericEventArguments) -> None:
+        await self.act(str(event.args["id"]), str(event.args["action"]))
 
 
 def view_job(job: DownloadJob) -> Json:

@@ -11,7 +11,7 @@ from webui.config import LARGEST_CONTEXT
 from webui.core.application import Application
 from webui.core.fitting import FitSheet
 from webui.errors import GlasshouseError, format_bytes
-from webui.library.memory_fit import DeviceUse, FitPlan
+from webui.library.fit_plan import DeviceUse, FitPlan
 from webui.types import KvType
 from webui.ui.model_view import format_tokens
 from webui.ui.models.part import Json
@@ -37,11 +37,12 @@ class FitPart(SheetPart):
             if self._sheet is None or self._sheet_of != model_id:
                 self._sheet, self._sheet_of = await self._app.fitting.sheet(model_id), model_id
             sheet = self._sheet
-            plan = sheet.plan(**read_wish(event.args))
+            wish = read_wish(event.args)
+            plan = sheet.plan(**wish)
         except GlasshouseError as error:
             self.tell(model_id, error={"place": "fit", "text": error.message})
             return
-        self.tell(model_id, fit={"limits": view_limits(sheet, plan)}, plan=view_plan(plan))
+        self.tell(model_id, fit={"limits": view_limits(sheet, plan, wish)}, plan=view_plan(plan))
 
 
 def read_wish(given: Json) -> dict[str, Any]:
@@ -54,12 +55,12 @@ def read_wish(given: Json) -> dict[str, Any]:
     }
 
 
-def view_limits(sheet: FitSheet, plan: FitPlan) -> Json:
+def view_limits(sheet: FitSheet, plan: FitPlan, wish: Json) -> Json:
     return {
         "largestContext": sheet.largest_context,
-        "numLayers": sheet.num_layers,
+        "fittingContext": sheet.largest_fitting_context(wish["gpu_layers"], wish["kv_type"]),
+        "numLayers": sheet.num_layers + 1,  # what turns the last layer's numbers into words counts as one
         "kvTypes": list(sheet.kv_types),
-        "notes": list(sheet.notes),
         "hasGpu": len(plan.devices) > 1,
     }
 
@@ -70,7 +71,7 @@ def view_plan(plan: FitPlan) -> Json:
         "ctx": options.context_tokens,
         "gpuLayers": options.gpu_layers,
         "kvType": options.kv_type,
-        "fits": all(device.fits for device in plan.devices),
+        "fits": plan.fits,
         "words": plan_sentence(plan),
         "devices": [view_device(device) for device in plan.devices],
     }

@@ -1,4 +1,4 @@
-"""Where a model was fetched from, and whether a newer file is there now. The hub is asked only when somebody presses."""
+"""Where a model was fetched from, and whether a newer file is there now: the hub is asked when somebody presses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class OriginPart(SheetPart):
 
     def __init__(self, element: Element, application: Application, shown: Shown) -> None:
         super().__init__(element, application, shown)
+        self._update: ModelUpdate | None = None
         element.on("lookForUpdate", self._on_look)
+        element.on("fetchUpdate", self._on_fetch)
 
     async def first(self, model: ModelFile) -> Json:
         if model.source != "local":
@@ -36,16 +38,24 @@ class OriginPart(SheetPart):
     async def _on_look(self, event: GenericEventArguments) -> None:
         model_id = str(event.args)
         try:
-            update = await self._app.hub.update_of(model_id)
+            self._update = await self._app.hub.update_of(model_id)
         except GlasshouseError as error:
             self.tell(model_id, overview={"update": {"words": error.message}})
         else:
-            self.tell(model_id, overview={"update": view_update(update)})
+            self.tell(model_id, overview={"update": view_update(self._update)})
+
+    async def _on_fetch(self, event: GenericEventArguments) -> None:
+        model_id = str(event.args)
+        if self._update is None or self._update.model_id != model_id:
+            return
+        if await self.attempt_for(model_id, model_id, self._app.downloads.start(self._update.reference)):
+            words = "On its way: it takes this one's place when it is whole."
+            self.tell(model_id, overview={"update": {"words": words}})
 
 
 def view_update(update: ModelUpdate | None) -> Json:
     if update is None or update.is_gone:
         return {"words": "This file is not there any more."}
     if update.has_newer:
-        return {"words": "There is a newer file. Delete this one to fetch it under Discover."}
+        return {"words": "There is another one now.", "hasNewer": True}
     return {"words": "This is the newest."}
