@@ -4,7 +4,7 @@
         await page.goto(server.base_url)
         await expect(page.get_by_label("Message")).to_be_visible()
 
-`server` is one for the whole session: leave it usable. `start_server(...)` starts one of your own. `open_page(...)`
+`server` is one for the whole session (and worker): leave it usable. `start_server(...)` starts one of your own. `open_page(...)`
 opens further pages in fresh browser contexts (a second person, a phone). Page tests are async (`playwright.async_api`).
 """
 

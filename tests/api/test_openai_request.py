@@ -85,7 +85,7 @@ def test_what_would_be_ignored_is_refused_by_name(name: str, value: object) -> N
      ("user", "ann"), ("metadata", {"a": "b"}), ("store", False), ("logit_bias", {}), ("top_logprobs", 0)],
 )  # fmt: skip
 def test_what_changes_nothing_is_taken(name: str, value: object) -> None:
-    request(**{name: value}).refuse_unsupported()
+    request(**{name: value}).refuse_unsupported()  # would raise UnsupportedParameter
 
 
 @pytest.mark.parametrize(

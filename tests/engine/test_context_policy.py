@@ -35,7 +35,8 @@ def test_the_system_prompt_and_the_last_question_stay() -> None:
 
 def test_most_turns_begin_with_the_same_words_as_the_one_before() -> None:
     firsts = [drop_oldest(chat(num_turns), fits, CONTEXT)[1] for num_turns in range(10, 60)]
-    assert len(set(firsts)) <= 50 // 1 * 80 / CONTEXT + 1, "the cut moves by blocks, not with every turn"
+    num_blocks = 50 * 80 // CONTEXT  # 50 turns of two messages of 40 characters
+    assert len(set(firsts)) <= num_blocks + 1, "the cut moves by blocks, not with every turn"
 
 
 def test_a_question_that_is_too_long_by_itself_is_left_with_the_system_prompt() -> None:

@@ -39,7 +39,7 @@ worlds = st.builds(
 @settings(max_examples=40, deadline=None)
 @given(worlds, st.integers(0, 10_000))
 def test_in_any_world_everybody_ends_once_with_the_right_words(world: World, seed: int) -> None:
-    Simulation(world, random.Random(seed)).run(60)
+    Simulation(world, random.Random(seed)).run(60)  # compares every answer, and the memory after every step
 
 
 @pytest.mark.parametrize("seed", range(12))

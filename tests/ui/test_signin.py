@@ -68,6 +68,7 @@ async def test_nobody_is_led_to_another_site(page: Page, shared_server: RunningS
     await page.get_by_label("Passphrase").fill(PASSPHRASE)
     await page.get_by_role("button", name="Sign in").click()
     await page.wait_for_url(shared_server.base_url + "/")
+    assert page.url == shared_server.base_url + "/"
 
 
 async def test_who_guesses_has_to_wait_and_sees_how_long(page: Page, page_watch: PageWatch) -> None:
