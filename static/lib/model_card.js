@@ -4,6 +4,7 @@
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {contextSizes, formatBytes, formatParameters, formatTokens} from "glasshouse/format.js";
+import {openSheet} from "glasshouse/shell.js";
 import {shownValue} from "glasshouse/typing.js";
 
 /**
@@ -130,20 +131,23 @@ function options(model, panel, nameId) {
       ]),
     panel.plan?.id === model.id &&
       h("p", {class: ["option-plan", "numbers", panel.plan.isTooBig && "too-big"], role: "status"}, panel.plan.text),
-    (isRunning || model.canDelete) &&
-      h("div", {class: "option-actions"}, [
-        isRunning &&
-          h("button", {type: "button", class: "button", "aria-describedby": nameId, onClick: () => panel.load(model)}, [
-            icon("refresh-cw"),
-            "Reload",
-          ]),
-        model.canDelete &&
-          h(
-            "button",
-            {type: "button", class: "button danger", "aria-describedby": nameId, onClick: () => panel.remove(model)},
-            [icon("trash-2"), "Delete"],
-          ),
+    h("div", {class: "option-actions"}, [
+      h("button", {type: "button", class: "button", "aria-describedby": nameId, onClick: () => openSheet(model.id)}, [
+        icon("info"),
+        "All about it",
       ]),
+      isRunning &&
+        h("button", {type: "button", class: "button", "aria-describedby": nameId, onClick: () => panel.load(model)}, [
+          icon("refresh-cw"),
+          "Reload",
+        ]),
+      model.canDelete &&
+        h(
+          "button",
+          {type: "button", class: "button danger", "aria-describedby": nameId, onClick: () => panel.remove(model)},
+          [icon("trash-2"), "Delete"],
+        ),
+    ]),
   ]);
 }
 

@@ -55,7 +55,7 @@ const PARTS = [
 ];
 
 /** What a plan takes of one device; the part that is over what is free is drawn as too much.
- * @param {{name: string, total: number, free: number, weights: number, kv: number, compute: number, other: number, layers: number, fits: boolean}} device */
+ * @param {{name: string, total: number, free: number, usable: number, weights: number, kv: number, compute: number, other: number, layers: number, fits: boolean}} device */
 export function deviceBar(device) {
   const needed = device.weights + device.kv + device.compute + device.other;
   const used = Math.max(0, device.total - device.free);
@@ -64,7 +64,7 @@ export function deviceBar(device) {
   const parts = PARTS.filter(([part]) => device[part] > 0);
   const verdict = device.fits
     ? `${formatBytes(device.free - needed)} stay free of ${formatBytes(device.total)}`
-    : `${formatBytes(needed - device.free)} too much: ${formatBytes(device.free)} are free`;
+    : `${formatBytes(needed - device.usable)} too much: ${formatBytes(device.usable)} can be used`;
   const spoken = `${device.name}: ${parts.map(([part, words]) => `${words} ${formatBytes(device[part])}`).join(", ")}; ${verdict}`;
   return h("div", {class: ["device numbers", !device.fits && "is-over"], key: device.name}, [
     h("p", {class: "device-name"}, [

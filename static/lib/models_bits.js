@@ -134,6 +134,16 @@ export const capabilityMarks = (capabilities, withWords = false) =>
         : h("span", {class: "capability", key: name, role: "img", "aria-label": title, title}, icon(glyph));
     });
 
+/** What the doctor found. @param {{state: string, words: string}|null} health */
+export const healthMark = (health) =>
+  health
+    ? h(
+        "span",
+        {class: ["capability", "health", health.state], role: "img", "aria-label": health.words, title: health.words},
+        icon("stethoscope"),
+      )
+    : null;
+
 /** Fits, fits partly, too big. @param {{kind: string, words: string, title?: string}|null} fit */
 export function fitBadge(fit) {
   if (!fit) return null;

@@ -4,7 +4,7 @@
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {formatBytes, formatParameters, formatTokens} from "glasshouse/format.js";
-import {badge, capabilityMarks, fitBadge, problem, progressBar} from "glasshouse/models_bits.js";
+import {badge, capabilityMarks, fitBadge, healthMark, problem, progressBar} from "glasshouse/models_bits.js";
 import {openSheet} from "glasshouse/shell.js";
 
 const KINDS = {
@@ -130,6 +130,7 @@ export function modelRow(model, page) {
           h("p", {class: "row-facts numbers"}, [
             model.problem ? model.fileName : factWords(model),
             ...capabilityMarks(model.capabilities),
+            healthMark(model.health),
           ]),
         ]),
         h("p", {class: "row-size numbers"}, formatBytes(model.size)),

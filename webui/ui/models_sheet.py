@@ -109,7 +109,7 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
             return {"error": {"place": model.id, "text": error.message}}
 
     def _view_row(self, model: ModelFile) -> Json:
-        return view_row(model, self._app.records.of(model), modified_at=modified_time(model.path), fit=None)
+        return view_row(model, self._app.records.of(model), modified_at=modified_time(model.path))
 
     def _view_running(self) -> Json:
         return {

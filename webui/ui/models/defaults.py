@@ -123,7 +123,7 @@ def read_changes(given: Json) -> dict[str, Any]:
     """Known names only, numbers within what makes sense; None means "not said here"."""
     readers = {
         "systemPrompt": ("system_prompt", _text),
-        "sampling": ("sampling", lambda value: None if value is None else read_sampling(value)),
+        "sampling": ("sampling", lambda value: read_sampling(value) if isinstance(value, dict) else None),
         "adapters": ("adapters", _adapters),
         "ctx": ("ctx", lambda value: read_count(value, at_least=256, at_most=LARGEST_CONTEXT)),
         "gpuLayers": ("gpu_layers", lambda value: read_count(value, at_least=-1)),

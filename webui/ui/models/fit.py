@@ -42,7 +42,8 @@ class FitPart(SheetPart):
         except GlasshouseError as error:
             self.tell(model_id, error={"place": "fit", "text": error.message})
             return
-        self.tell(model_id, fit={"limits": view_limits(sheet, plan, wish)}, plan=view_plan(plan))
+        limits = view_limits(sheet, plan, wish)
+        self.tell(model_id, fit={"limits": limits}, plan=view_plan(plan, limits["numLayers"]))
 
 
 def read_wish(given: Json) -> dict[str, Any]:
@@ -65,11 +66,11 @@ def view_limits(sheet: FitSheet, plan: FitPlan, wish: Json) -> Json:
     }
 
 
-def view_plan(plan: FitPlan) -> Json:
+def view_plan(plan: FitPlan, num_layers: int) -> Json:
     options = plan.options
     return {
         "ctx": options.context_tokens,
-        "gpuLayers": options.gpu_layers,
+        "gpuLayers": num_layers if options.gpu_layers < 0 else options.gpu_layers,
         "kvType": options.kv_type,
         "fits": plan.fits,
         "words": plan_sentence(plan),
@@ -82,7 +83,7 @@ def plan_sentence(plan: FitPlan) -> str:
     context = f"{format_tokens(plan.options.context_tokens)} tokens of context"
     over = [device for device in plan.devices if not device.fits]
     if over:
-        missing = sum(device.needed_bytes - device.free_bytes for device in over)
+        missing = sum(device.needed_bytes - device.usable_bytes for device in over)
         return f"Too big by {format_bytes(missing)} with {context}. Choose less context, or a smaller type for it."
     on_gpu = sum(device.num_layers for device in plan.devices[1:])
     layers = sum(device.num_layers for device in plan.devices)
@@ -97,6 +98,7 @@ def view_device(device: DeviceUse) -> Json:
         "name": device.name,
         "total": device.total_bytes,
         "free": device.free_bytes,
+        "usable": device.usable_bytes,
         "weights": device.weights_bytes,
         "kv": device.kv_bytes,
         "compute": device.compute_bytes,

@@ -11,18 +11,27 @@ from typing import Any
 from webui.core.alive import AliveModel
 from webui.errors import ModelTooBig, format_bytes
 from webui.library.elsewhere import STORE_NAMES
-from webui.library.memory_fit import FitPlan
+from webui.library.fit_plan import FitPlan
 from webui.store.model_values import ModelRecord
-from webui.types import ModelFile, ModelStatus
+from webui.types import DoctorReport, ModelFile, ModelStatus
 from webui.ui.model_view import format_tokens, view_status
 
 Json = dict[str, Any]
 
-_PLACES = {"starter": "starter", **STORE_NAMES}
+_PLACES: dict[str, str] = {"starter": "starter"} | {kind: name for kind, name in STORE_NAMES.items()}
 
 
-def view_row(model: ModelFile, record: ModelRecord, *, modified_at: float, fit: Json | None) -> Json:
-    """One row: the file, what the person keeps about it, and whether it fits now (None: nobody knows yet)."""
+def view_row(
+    model: ModelFile,
+    record: ModelRecord,
+    *,
+    modified_at: float = 0.0,
+    capabilities: Iterable[str] = (),
+    fit: Json | None = None,
+    report: DoctorReport | None = None,
+) -> Json:
+    """One row: the file, what the person keeps about it, what it can do, whether it fits now (None: nobody knows yet),
+    and what an examination found."""
     return {
         "id": model.id,
         "name": model.name,
@@ -39,13 +48,14 @@ def view_row(model: ModelFile, record: ModelRecord, *, modified_at: float, fit: 
         "isReadOnly": model.source != "local",
         "canDelete": model.can_delete,
         "isLoadable": model.problem is None and model.kind != "adapter",
-        "capabilities": sorted(getattr(model, "capabilities", ())),
+        "capabilities": list(capabilities),
         "isFavourite": record.is_favourite,
         "tags": list(record.tags),
         "notes": record.notes,
         "usedAt": record.used_at or 0,
         "modifiedAt": modified_at,
         "fit": fit,
+        "health": {"state": report.state, "words": report.summary} if report else None,
     }
 
 
@@ -61,7 +71,7 @@ def view_fit(plan: FitPlan | ModelTooBig | None) -> Json | None:
     if plan is None:
         return None
     if isinstance(plan, ModelTooBig):
-        needed, free = int(plan.details["needed_bytes"]), int(plan.details["free_bytes"])
+        needed, free = (int(plan.details[name] or 0) for name in ("needed_bytes", "free_bytes"))
         title = f"It needs {format_bytes(needed)}; {format_bytes(free)} are free"
         return {"kind": "too_big", "words": "too big", "title": title}
     on_gpu = sum(device.num_layers for device in plan.devices[1:])

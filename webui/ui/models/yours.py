@@ -12,11 +12,15 @@ from nicegui.events import GenericEventArguments
 
 from webui.core.application import Application
 from webui.errors import GlasshouseError, LoadOvertaken, ModelTooBig
+from webui.library.card_reader import read_details
 from webui.library.hardware import has_gpu_backend
 from webui.types import ModelFile
 from webui.ui.model_view import device_words, view_memory
+from webui.ui.models.discover import view_verdict
 from webui.ui.models.part import Json, Part
 from webui.ui.models.rows import view_fit, view_row, view_running
+
+_MAX_PLANNED = 60
 
 
 class YoursPart(Part):
@@ -26,6 +30,7 @@ class YoursPart(Part):
         super().__init__(element, application)
         self._has_gpu_backend = has_gpu_backend()
         self._fits: dict[str, Json | None] = {}
+        self._capabilities: dict[Path, tuple[str, ...]] = {}
         self._sent: list[Json] = []
         self._cancelled: set[str] = set()  # models whose loading was cancelled here: no error to show for it
         element.on("load", self._on_load)
@@ -48,31 +53,43 @@ class YoursPart(Part):
         }
 
     async def send_models(self) -> None:
-        """The rows at once with what was known of their fit, and again when that is known anew."""
+        """The rows at once with what was known before, and again when fit and capabilities are known anew."""
         models = await self._app.models.models()
         times = await asyncio.to_thread(_modified_times, models)
         disk = await asyncio.to_thread(_view_disk, self._app.settings.models_dir, models)
         self._send_rows(models, times, disk)
-        fits = await asyncio.gather(*(self._judge(model) for model in models if model.problem is None))
-        self._fits = dict(fits)
+        self._capabilities = await asyncio.to_thread(_read_capabilities, models, self._capabilities)
+        self._fits = {model.id: await self._judge(model, len(models)) for model in models if model.problem is None}
         self._send_rows(models, times, disk)
 
     def _send_rows(self, models: list[ModelFile], times: dict[str, float], disk: Json) -> None:
         rows = [
-            view_row(model, self._app.records.of(model), modified_at=times[model.id], fit=self._fits.get(model.id))
+            view_row(
+                model,
+                self._app.records.of(model),
+                modified_at=times[model.id],
+                capabilities=self._capabilities.get(model.path, ()),
+                fit=self._fits.get(model.id),
+                report=self._app.doctor.report(model.id),
+            )
             for model in models
         ]
         if rows != self._sent:
             self._sent = rows
             self.send(models=rows, disk=disk)
 
-    async def _judge(self, model: ModelFile) -> tuple[str, Json | None]:
+    async def _judge(self, model: ModelFile, num_models: int) -> Json | None:
+        """As loading would plan it; of many models by their sizes alone, because each plan reads a header."""
+        if model.kind == "adapter":
+            return None
         try:
-            return model.id, view_fit(await self._app.models.fit(model.id))
+            if num_models > _MAX_PLANNED or not model.is_chat:
+                return view_verdict(await self._app.hub.judge(model.size_bytes))
+            return view_fit(await self._app.models.fit(model.id))
         except ModelTooBig as error:
-            return model.id, view_fit(error)
-        except GlasshouseError:  # an adapter, or a file that went away meanwhile
-            return model.id, None
+            return view_fit(error)
+        except GlasshouseError:  # a file that went away meanwhile
+            return None
 
     def forget_sent(self) -> None:
         """Whoever looks anew has nothing yet."""
@@ -112,6 +129,20 @@ async def load_for_person(application: Application, model_id: str, **wishes: Any
         await application.models.load(model_id, **wishes)
     else:
         await application.models.load_beside(model_id)
+
+
+def _read_capabilities(models: list[ModelFile], known: dict[Path, tuple[str, ...]]) -> dict[Path, tuple[str, ...]]:
+    """What each can do beside chatting; only files that were not read before are opened. Blocks."""
+    return {model.path: known[model.path] if model.path in known else _capabilities(model) for model in models}
+
+
+def _capabilities(model: ModelFile) -> tuple[str, ...]:
+    if model.problem is not None:
+        return ()
+    try:
+        return tuple(sorted(read_details(model).capabilities))
+    except (GlasshouseError, OSError):  # its sheet says what is wrong
+        return ()
 
 
 def _modified_times(models: list[ModelFile]) -> dict[str, float]:
