@@ -46,6 +46,7 @@ LLAMA_CPP = {
     Path(f"engine/{name}.py")
     for name in (
         "adapters",
+        "devices",
         "model_runner",
         "draft_model",
         "llama_context",
@@ -54,7 +55,7 @@ LLAMA_CPP = {
         "sampler_chain",
         "embedding_runner",
     )
-} | {Path(f"workbench/{name}.py") for name in ("llama_quantize", "ggml_rows")}
+} | {Path(f"workbench/{name}.py") for name in ("llama_quantize", "ggml_rows", "compare_model")}
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:

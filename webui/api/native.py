@@ -103,6 +103,9 @@ class Status(BaseModel):
     progress: float = Field(description="0 to 1 while a model starts")
     error: str | None = Field(description="Why the last load failed, or the engine ended")
     note: str | None = Field(description="What the settings ask for and this model cannot have, such as a context")
+    memory_warning: str | None = Field(
+        description="A sentence while memory runs low or the machine swaps, with what to do"
+    )
     model: ModelSummary | None
     ram: RamUse
     vram: list[GpuUse] = Field(description="One entry for each NVIDIA GPU; empty: CPU only")
@@ -149,6 +152,7 @@ async def unload_model(application: App) -> Status:
 def _status(application: Application) -> Status:
     now = application.models.status
     memory: Memory = application.models.memory()
+    warning = application.memory_watch.warning
     model = None
     if now.model is not None:
         options = now.info.options if now.info else None
@@ -166,6 +170,7 @@ def _status(application: Application) -> Status:
         progress=now.progress,
         error=now.error,
         note=now.note,
+        memory_warning=warning.text if warning else None,
         model=model,
         ram=RamUse(total_bytes=memory.ram_total, free_bytes=memory.ram_free, engine_bytes=now.memory_bytes),
         vram=[GpuUse(name=gpu.name, total_bytes=gpu.total_bytes, free_bytes=gpu.free_bytes) for gpu in memory.gpus],

@@ -26,6 +26,8 @@ from webui.core.engine import EmbeddingEngineFactory, EngineFactory
 from webui.core.engine_client import LOW_PRIORITY_COMMAND, EngineClient
 from webui.core.fitting import Fitting
 from webui.core.hub import Hub
+from webui.core.machine import Machine
+from webui.core.memory_watch import MemoryWatch
 from webui.core.model_manager import ModelManager
 from webui.core.model_records import ModelRecords
 from webui.core.model_stores import ModelStores
@@ -61,6 +63,7 @@ class Application:
     records: ModelRecords
     models: ModelManager
     fitting: Fitting
+    memory_watch: MemoryWatch
     doctor: Doctor
     embedding_models: EmbeddingModels
     chats: Chats
@@ -78,6 +81,7 @@ class Application:
         self._engine_factory = engine_factory
         self._embedding_engine_factory = embedding_engine_factory
         self._doctor_engine_factory = doctor_engine_factory or _create_quiet_engine
+        self.machine = Machine()
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -132,19 +136,22 @@ class Application:
         await self.records.load()
         reports = DoctorReports(database)
         await reports.load()
-        planner = create_planner(settings)
+        planner = create_planner(settings, self.machine.measure)
         self.models = ModelManager(
             self.catalog,
             self.preferences,
             settings,
             records=self.records,
-            ladder=create_ladder(settings),
+            ladder=create_ladder(settings, self.machine.measure),
             engine_factory=self._engine_factory,
             embedding_engine_factory=self._embedding_engine_factory,
             planner=with_tuning(planner, settings, lambda model: current_tuning(reports, model)),
         )
         closing.push_async_callback(self.models.close)
-        self.fitting = Fitting(settings, self.models.target, self.models.neighbours)
+        self.fitting = Fitting(settings, self.models.target, self.models.neighbours, self.machine.measure)
+        self.memory_watch = MemoryWatch(lambda: self.models.neighbours().all)
+        closing.push_async_callback(self.memory_watch.close)
+        self.memory_watch.open()
         self.embedding_models = EmbeddingModels(self.models.names, self.models.wishes, self.models.pool)
         closing.callback(self.models.catalog_changed.subscribe(lambda _: self.embedding_models.drop_missing()))
         self.stores = ModelStores(self.preferences, self._renew_catalog)

@@ -84,17 +84,20 @@ class FitSheet:
 
 
 class Fitting:
-    """Makes sheets. `find` says how a model would be loaded, `neighbours` who is in memory meanwhile."""
+    """Makes sheets. `find` says how a model would be loaded, `neighbours` who is in memory meanwhile, `measure` what
+    the machine has."""
 
     def __init__(
         self,
         settings: Settings,
         find: Callable[[str], Awaitable[Target]],
         neighbours: Callable[[], Neighbours],
+        measure: Callable[[], Memory] | None = None,
     ) -> None:
         self._settings = settings
         self._find = find
         self._neighbours = neighbours
+        self._measure = measure
 
     async def sheet(self, model_id: str) -> FitSheet:
         """Raises UnknownModel, or what is wrong with the file."""
@@ -103,4 +106,4 @@ class Fitting:
 
     def _make(self, target: Target, neighbours: Neighbours) -> FitSheet:
         needs = read_needs(self._settings, target)
-        return FitSheet(needs, memory_beside(read_memory(), neighbours), has_gpu_backend())
+        return FitSheet(needs, memory_beside((self._measure or read_memory)(), neighbours), has_gpu_backend())

@@ -32,6 +32,10 @@ class Neighbours:
     leaving: tuple[Footprint, ...] = ()
     staying: tuple[Footprint, ...] = ()
 
+    @property
+    def all(self) -> tuple[Footprint, ...]:
+        return self.leaving + self.staying
+
 
 def memory_beside(memory: Memory, neighbours: Neighbours) -> Memory:
     """The memory as it will be for a newcomer, once those who leave are gone and those who stay have what is theirs.

@@ -59,27 +59,30 @@ def choose_default(models: list[ModelFile]) -> ModelFile:
     raise NoModel
 
 
-def create_planner(settings: Settings) -> Planner:
-    """A planner for this machine. It reads the file's header, so it belongs into a thread.
+def create_planner(settings: Settings, measure: Callable[[], Memory] | None = None) -> Planner:
+    """A planner for this machine, or for what `measure` tells of one. It reads the file's header, so it belongs into a
+    thread.
 
     It raises what `read_needs` and `plan_fit` raise.
     """
 
     def plan(target: Target, neighbours: Neighbours) -> FitPlan:
         needs = read_needs(settings, target)
-        return needs.plan(memory_beside(read_memory(), neighbours))
+        return needs.plan(memory_beside((measure or read_memory)(), neighbours))
 
     return plan
 
 
-def create_ladder(settings: Settings) -> Callable[[Target, FitPlan], list[FitStep]]:
+def create_ladder(
+    settings: Settings, measure: Callable[[], Memory] | None = None
+) -> Callable[[Target, FitPlan], list[FitStep]]:
     """Smaller plans for a load that failed, the gentlest first. Reads the file's header; raises as a planner does."""
 
     def steps(target: Target, failed: FitPlan) -> list[FitStep]:
         needs = read_needs(settings, target)
         return [
             FitStep(step.words, needs.finish(step.plan))
-            for step in ladder(failed, needs.header, target.model.name, read_memory(), needs.wishes)
+            for step in ladder(failed, needs.header, target.model.name, (measure or read_memory)(), needs.wishes)
         ]
 
     return steps

@@ -15,8 +15,8 @@ import pynvml
 from webui.library.cgroup import read_cpu_limit, read_memory_limit
 from webui.types import Gpu, Memory
 
-# llama-cpp-python's usual wheel has the CPU library only; these are the ones that reach a GPU that NVML can see.
-_GPU_LIBRARIES = ("*ggml-cuda*", "*ggml-vulkan*")
+# llama-cpp-python's usual wheel has the CPU library only; these are the ones that reach a GPU.
+_GPU_BACKENDS = ("cuda", "vulkan", "hip", "musa", "metal", "sycl", "opencl", "cann")
 
 
 def read_memory() -> Memory:
@@ -47,7 +47,7 @@ def has_gpu_backend() -> bool:
     if spec is None or spec.origin is None:
         return False
     libraries = Path(spec.origin).parent / "lib"
-    return any(any(libraries.glob(pattern)) for pattern in _GPU_LIBRARIES)
+    return any(any(libraries.glob(f"*ggml-{name}*")) for name in _GPU_BACKENDS)
 
 
 def _count_usable_threads() -> int:
