@@ -86,15 +86,14 @@ class Hub:
 
     async def listing(self, repo: str, revision: str = "main") -> RepoListing:
         found = await self.client().repo(repo, revision)
-        memory = await asyncio.to_thread(self._memory)
-        can_offload = has_gpu_backend()
+        memory, can_offload = await asyncio.to_thread(self._machine)
         fits = {each.label: judge_size(each.size_bytes, memory, can_offload=can_offload) for each in found.variants}
         return RepoListing(repo=found, fits=fits)
 
     async def judge(self, size_bytes: int) -> FitVerdict:
         """Whether a model file of this size runs here. Asks nobody but the machine."""
-        memory = await asyncio.to_thread(self._memory)
-        return judge_size(size_bytes, memory, can_offload=has_gpu_backend())
+        memory, can_offload = await asyncio.to_thread(self._machine)
+        return judge_size(size_bytes, memory, can_offload=can_offload)
 
     async def judge_exactly(self, repo: str, label: str | None, revision: str = "main") -> FitVerdict:
         """The same from the header of the file, of which some megabytes are read from the hub; of a split model still
@@ -106,10 +105,10 @@ class Hub:
         file = variant.files[0]
         url = client.file_url(found.repo, found.commit, file.path)
         header = await asyncio.to_thread(read_remote_header, url, file.name, file.size_bytes, client.token)
-        memory = await asyncio.to_thread(self._memory)
+        memory, can_offload = await asyncio.to_thread(self._machine)
         wishes = Wishes(slots=self._settings.slots, threads=self._settings.threads or count_physical_cores())
         try:
-            return judge_header(header, file.name, memory, wishes, can_offload=has_gpu_backend())
+            return judge_header(header, file.name, memory, wishes, can_offload=can_offload)
         except LoadFailed:  # a KV type that this model cannot have: its size still tells most
             return await self.judge(file.size_bytes)
 
@@ -145,6 +144,10 @@ class Hub:
             is_gone=file is None,
             reference=str(wanted),
         )
+
+    def _machine(self) -> tuple[Memory, bool]:
+        """What is free, and whether the installed engine can use a GPU."""
+        return self._memory(), has_gpu_backend()
 
     def _token(self) -> str | None:
         """What somebody gave in the page, then the setting, then what every program of the hub looks at."""

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from huggingface_hub import HfApi, ModelInfo
 
-from webui.errors import HubAnswerUnusable, HubNotFound
+from webui.errors import HubAnswerUnusable, HubNotFound, HubOffline
 from webui.library.hub.answers import hub_errors
 from webui.library.hub.reference import HubReference, is_safe_path
-from webui.library.hub.session import use_hub_sessions
+from webui.library.hub.session import ANSWER_SECONDS, use_hub_sessions
 from webui.library.hub.values import HubFile, HubModel, HubRepo, HubVariant
 from webui.library.hub.variants import find_variant, group_variants
 
@@ -25,6 +27,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_FILE_BYTES = 1 << 42
 _MAX_TAGS = 60
+_T = TypeVar("_T")
 
 
 class HubClient:
@@ -39,11 +42,11 @@ class HubClient:
 
     async def search(self, query: str, limit: int = 30) -> tuple[HubModel, ...]:
         """Repositories with GGUF files, the most fetched first. An empty query gives the most fetched of all."""
-        return await asyncio.to_thread(self._search, query.strip()[:200], limit)
+        return await self._ask(partial(self._search, query.strip()[:200], limit))
 
     async def repo(self, repo: str, revision: str = "main") -> HubRepo:
         """Raises HubOffline, HubDenied, HubNotFound, HubBusy, HubAnswerUnusable."""
-        return await asyncio.to_thread(self._repo, repo, revision)
+        return await self._ask(partial(self._repo, repo, revision))
 
     async def variants(self, repo: str, revision: str = "main") -> tuple[HubVariant, ...]:
         return (await self.repo(repo, revision)).variants
@@ -55,6 +58,14 @@ class HubClient:
 
     def file_url(self, repo: str, commit: str, path: str) -> str:
         return f"{self.endpoint}/{repo}/resolve/{quote(commit, safe='')}/{quote(path)}"
+
+    async def _ask(self, question: Callable[[], _T]) -> _T:
+        """In a thread, and not for longer than an answer may take: to look up a name can last far longer."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await asyncio.to_thread(question)
+        except TimeoutError as error:
+            raise HubOffline(self.host) from error
 
     def _search(self, query: str, limit: int) -> tuple[HubModel, ...]:
         with hub_errors(self.host, query, has_token=self.token is not None):

@@ -45,12 +45,13 @@ def main() -> None:
 
     order = msgspec.json.decode(stdin.readline(), type=Order)
     threading.Thread(target=_end_with_parent, args=(stdin,), daemon=True).start()
-    _prepare_library(order.silence_seconds)
     fetch(order, tell)
+    os._exit(0)  # the thread still waits for stdin, which Python's own end would stumble over
 
 
 def fetch(order: Order, tell: Callable[[Report], None]) -> None:
     """All files, one after the other; the last report is a FileDone for the last of them, or TransferFailed."""
+    _prepare_library(order.silence_seconds)
     try:
         for index, file in enumerate(order.files):
             tell(_Transfer(order, file, index, tell).run())
