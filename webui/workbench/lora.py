@@ -72,12 +72,11 @@ class Change:
         """What is added to the tensor's rows `start` to `stop`, which lie in one matrix of it (one expert)."""
         matrix, first = divmod(start, self._rows_of_a_matrix)
         last = first + stop - start
-        total: Floats | None = None
-        for factor, down, up in self._pairs:
-            one, other = (down[matrix], up[matrix].T) if self._is_embedding else (up[matrix], down[matrix])
-            product = np.float32(factor) * (one[first:last] @ other)
-            total = product if total is None else total + product
-        assert total is not None  # noqa: S101 - there is at least one pair
+        total = np.zeros(1, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever adds them looks
+            for factor, down, up in self._pairs:
+                one, other = (down[matrix], up[matrix].T) if self._is_embedding else (up[matrix], down[matrix])
+                total = total + np.float32(factor) * (one[first:last] @ other)
         return total
 
 
