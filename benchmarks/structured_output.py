@@ -26,11 +26,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
 import numpy as np
+from glasshouse_bench.llama_grammar import llama_cpp_reads, llama_cpp_takes
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from webui.engine.model_runner import LlamaVocabulary
@@ -87,29 +89,9 @@ def llama_cpps(vocabulary: LlamaVocabulary, schema: Any) -> Takes | None:
         gbnf = json_schema_to_gbnf(json.dumps(schema))
     except Exception:  # noqa: BLE001 whatever its converter raises is a refusal
         return None
-    sampler = llama_cpp.llama_sampler_init_grammar(vocabulary.pointer, gbnf.encode(), b"root")
-    if not sampler:
+    if not llama_cpp_reads(vocabulary, gbnf):
         return None
-    llama_cpp.llama_sampler_free(sampler)
-
-    def takes(text: str) -> bool:
-        sampler = llama_cpp.llama_sampler_init_grammar(vocabulary.pointer, gbnf.encode(), b"root")
-        try:
-            return all(_passes(sampler, token) for token in (*vocabulary.tokenize([text]), vocabulary.ends[0]))
-        finally:
-            llama_cpp.llama_sampler_free(sampler)
-
-    return takes
-
-
-def _passes(sampler: llama_cpp.llama_sampler_p, token: int) -> bool:
-    candidate = (llama_cpp.llama_token_data * 1)(llama_cpp.llama_token_data(token, 0.0, 0.0))
-    array = llama_cpp.llama_token_data_array(candidate, 1, -1, False)
-    llama_cpp.llama_sampler_apply(sampler, ctypes.byref(array))
-    if array.data[0].logit < 0:
-        return False
-    llama_cpp.llama_sampler_accept(sampler, token)
-    return True
+    return partial(llama_cpp_takes, vocabulary, gbnf)
 
 
 # --- correctness -----------------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@
         await page.goto(server.base_url)
         await expect(page.get_by_label("Message")).to_be_visible()
 
-`server` is one for the whole session (and worker): leave it usable. `start_server(...)` starts one of your own. `open_page(...)`
-opens further pages in fresh browser contexts (a second person, a phone). Page tests are async (`playwright.async_api`).
+`server` is one for the whole session of a process: leave it usable. `start_server(...)` starts one of your own.
+`open_page(...)` opens further pages in fresh browser contexts (a second person, a phone). Page tests are async
+(`playwright.async_api`).
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from webui.store.preferences import Preferences
 from webui.types import (
     ChatEvent,
     ChatMessage,
+    Conversation,
     MessageAdded,
     Priority,
     ReplyDelta,
@@ -489,9 +490,10 @@ async def test_closing_saves_running_replies_and_says_what_happened(
         assert reply.error is not None and "Glasshouse was stopped" in reply.error
 
 
-async def test_a_full_disk_is_said_and_does_not_wedge_the_chat(
+async def answer_on_a_full_disk(
     chats: Chats, engines: FakeEngines, database: Database
-) -> None:
+) -> tuple[Viewer, Conversation, ChatMessage]:
+    """An answer that the disk did not take; it takes nothing until `query_only` is off."""
     conversation = await chats.create()
     viewer = Viewer(chats, conversation.id)
     await chats.send(conversation.id, "Tell me")
@@ -499,7 +501,13 @@ async def test_a_full_disk_is_said_and_does_not_wedge_the_chat(
     await database.fetch_all("PRAGMA query_only = ON")
     answer.say("Once upon")
     answer.finish()
-    ended = await viewer.ended()
+    return viewer, conversation, await viewer.ended()
+
+
+async def test_a_full_disk_is_said_and_does_not_wedge_the_chat(
+    chats: Chats, engines: FakeEngines, database: Database
+) -> None:
+    viewer, conversation, ended = await answer_on_a_full_disk(chats, engines, database)
     assert (ended.state, ended.content, ended.error_code) == ("failed", "Once upon", "store_failed")
     await database.fetch_all("PRAGMA query_only = OFF")
     await chats.send(conversation.id, "Again")
@@ -510,14 +518,7 @@ async def test_a_full_disk_is_said_and_does_not_wedge_the_chat(
 async def test_an_answer_that_the_disk_did_not_take_is_shown_and_saved_when_there_is_room(
     chats: Chats, engines: FakeEngines, database: Database, store: ConversationStore
 ) -> None:
-    conversation = await chats.create()
-    viewer = Viewer(chats, conversation.id)
-    await chats.send(conversation.id, "Tell me")
-    answer = await engines.next_answer()
-    await database.fetch_all("PRAGMA query_only = ON")
-    answer.say("Once upon")
-    answer.finish()
-    await viewer.ended()
+    _, conversation, _ = await answer_on_a_full_disk(chats, engines, database)
     shown = (await chats.thread(conversation.id)).messages[-1]
     assert (shown.state, shown.content, shown.error_code) == ("failed", "Once upon", "store_failed")
     await database.fetch_all("PRAGMA query_only = OFF")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-
-import llama_cpp
 import pytest
+from glasshouse_bench.llama_grammar import llama_cpp_takes
 
 from webui.engine.gbnf import gbnf_to_lark
 from webui.engine.model_runner import LlamaRunner
@@ -13,26 +11,11 @@ from webui.errors import InvalidRequest
 from webui.types import Grammar
 
 
-def llama_takes(runner: LlamaRunner, grammar: str, text: str) -> bool:
-    """Whether llama.cpp's sampler lets the tokens of `text` pass, and an end behind them."""
-    vocabulary = runner.vocabulary
-    sampler = llama_cpp.llama_sampler_init_grammar(vocabulary.pointer, grammar.encode(), b"root")
-    assert sampler, "llama.cpp reads this grammar"
-    try:
-        for token in (*vocabulary.tokenize([text]), vocabulary.ends[0]):
-            candidate = (llama_cpp.llama_token_data * 1)(llama_cpp.llama_token_data(token, 0.0, 0.0))
-            array = llama_cpp.llama_token_data_array(candidate, 1, -1, False)
-            llama_cpp.llama_sampler_apply(sampler, ctypes.byref(array))
-            if array.data[0].logit < 0:
-                return False
-            llama_cpp.llama_sampler_accept(sampler, token)
-        return True
-    finally:
-        llama_cpp.llama_sampler_free(sampler)
-
-
 def we_take(runner: LlamaRunner, grammar: str, text: str) -> bool:
-    """The same for ours, byte by byte: it asks for the model's own tokens where a text is forced."""
+    """Whether ours lets `text` pass, and an end behind it.
+
+    Byte by byte: it asks for the model's own tokens where a text is forced.
+    """
     state = runner.vocabulary.grammars.compile(Grammar(kind="gbnf", source=grammar))
     num_accepted = state._matcher.try_consume_tokens(runner.vocabulary.tokenize([text]))
     return num_accepted == len(runner.vocabulary.tokenize([text])) and state._matcher.is_accepting()
@@ -66,7 +49,7 @@ ws    ::= [ \t\n]*
 )  # fmt: skip
 def test_a_grammar_takes_what_llama_cpp_takes(starter_runner: LlamaRunner, grammar: str, texts: list[str]) -> None:
     ours = {text: we_take(starter_runner, grammar, text) for text in texts}
-    assert ours == {text: llama_takes(starter_runner, grammar, text) for text in texts}
+    assert ours == {text: llama_cpp_takes(starter_runner.vocabulary, grammar, text) for text in texts}
     assert set(ours.values()) == {True, False}, "the example shows both"
 
 

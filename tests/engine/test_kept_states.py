@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.house import House, alone
+from webui.engine.sequence import Sequence
 from webui.types import KvLayout, LoraAdapter, Priority
 
 PLENTY = 1_000_000
@@ -265,14 +266,19 @@ def test_a_forgotten_conversation_leaves_nothing(tmp_path: Path) -> None:
 # --- on disk ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_conversation_comes_back_after_a_restart(tmp_path: Path) -> None:
-    before = house(state_dir=tmp_path)
+def store_conversation(folder: Path) -> Sequence:
+    """What was asked and answered before a restart; its state lies in the folder."""
+    before = house(state_dir=folder)
     first = before.ask(DOCUMENT, conversation="a")
     before.run()
     while before.scheduler.cache.store_one():
         pass
     before.saved.flush(5)
+    return first
 
+
+def test_a_conversation_comes_back_after_a_restart(tmp_path: Path) -> None:
+    first = store_conversation(tmp_path)
     after = house(state_dir=tmp_path)
     again = after.ask([*first.tokens, 8], conversation="a")
     assert after.num_computed_by(again) == 2 + 2
@@ -281,12 +287,7 @@ def test_a_conversation_comes_back_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_read_again_not_believed(tmp_path: Path) -> None:
-    before = house(state_dir=tmp_path)
-    first = before.ask(DOCUMENT, conversation="a")
-    before.run()
-    while before.scheduler.cache.store_one():
-        pass
-    before.saved.flush(5)
+    first = store_conversation(tmp_path)
     (file,) = (path for path in tmp_path.glob("**/*") if path.is_file())
     content = bytearray(file.read_bytes())
     content[-20] ^= 1

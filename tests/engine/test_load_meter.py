@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from webui.engine.load_meter import LoadMeter
 from webui.types import EngineLoad, EngineMetrics
 
@@ -55,29 +57,18 @@ def test_a_model_that_only_reads_has_a_speed_and_writes_nothing() -> None:
 
 
 def test_what_others_count_is_passed_on() -> None:
-    load = LoadMeter(100, now=0.0).report(
-        num_running=1,
-        num_waiting=2,
-        kv_used=50,
-        kv_total=90,
-        slots_used=3,
-        parked_bytes=4,
-        disk_bytes=5,
-        prompt_tokens=60,
-        cached_tokens={"slot": 40},
-        num_preemptions=7,
-        now=1.0,
-    )
-    assert load == EngineLoad(
-        num_running=1,
-        num_waiting=2,
-        kv_used=50,
-        kv_total=90,
-        slots_used=3,
-        parked_bytes=4,
-        disk_bytes=5,
-        metrics=EngineMetrics(prompt_tokens=60, cached_tokens={"slot": 40}, num_preemptions=7),
-    )
+    now: dict[str, Any] = {
+        "num_running": 1,
+        "num_waiting": 2,
+        "kv_used": 50,
+        "kv_total": 90,
+        "slots_used": 3,
+        "parked_bytes": 4,
+        "disk_bytes": 5,
+    }
+    ever: dict[str, Any] = {"prompt_tokens": 60, "cached_tokens": {"slot": 40}, "num_preemptions": 7}
+    load = LoadMeter(100, now=0.0).report(**now, **ever, now=1.0)
+    assert load == EngineLoad(**now, metrics=EngineMetrics(**ever))
 
 
 def test_an_idle_engine_has_something_left_to_say_until_it_has_said_it() -> None:

@@ -168,9 +168,19 @@ def test_four_answers_of_one_prompt_read_it_once_and_say_the_same(
         assert worst_gap(runner, reference, REPORT, script.text(number)) < NOISE
 
 
-def test_a_parked_conversation_goes_on_as_if_it_had_stayed(runner: LlamaRunner) -> None:
-    said = play(runner, chat(1, REPORT)).text(1)
-    stayed = play(runner, chat(1, REPORT), chat(2, REPORT, said, "And the dog?"), one_at_a_time=True)
+@pytest.fixture(scope="module")
+def said(runner: LlamaRunner) -> str:
+    """The first answer of a conversation."""
+    return play(runner, chat(1, REPORT)).text(1)
+
+
+@pytest.fixture(scope="module")
+def stayed(runner: LlamaRunner, said: str) -> Script:
+    """The conversation with two turns, in its slot all the time."""
+    return play(runner, chat(1, REPORT), chat(2, REPORT, said, "And the dog?"), one_at_a_time=True)
+
+
+def test_a_parked_conversation_goes_on_as_if_it_had_stayed(runner: LlamaRunner, said: str, stayed: Script) -> None:
     others = [ask(number, f"{number}: {STORY}", max_tokens=2, owner=str(number)) for number in range(10, 15)]
     parked = play(
         runner, chat(1, REPORT), *others, chat(2, REPORT, said, "And the dog?"), one_at_a_time=True, parked_bytes=10**9
@@ -179,9 +189,9 @@ def test_a_parked_conversation_goes_on_as_if_it_had_stayed(runner: LlamaRunner) 
     assert parked.end(2).usage == stayed.end(2).usage
 
 
-def test_a_stored_conversation_goes_on_as_if_there_had_been_no_restart(runner: LlamaRunner, tmp_path: Path) -> None:
-    said = play(runner, chat(1, REPORT)).text(1)
-    stayed = play(runner, chat(1, REPORT), chat(2, REPORT, said, "And the dog?"), one_at_a_time=True)
+def test_a_stored_conversation_goes_on_as_if_there_had_been_no_restart(
+    runner: LlamaRunner, said: str, stayed: Script, tmp_path: Path
+) -> None:
     disk: dict[str, Any] = {"state_dir": str(tmp_path), "state_bytes": 10**9}
     play(runner, chat(1, REPORT), one_at_a_time=True, **disk)
     restarted = play(runner, chat(2, REPORT, said, "And the dog?"), **disk)
