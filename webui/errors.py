@@ -21,6 +21,8 @@
     │   ├── DamagedGguf               truncated or inconsistent
     │   ├── UnreadableModel           the system does not let it be read
     │   ├── UnsupportedModel          whole, but of a kind that this engine cannot run
+    │   ├── CannotRename              not Glasshouse's file, or in use
+    │   ├── RenameFailed              the system refuses
     │   └── CannotDelete              not Glasshouse's file, or the system refuses
     ├── ModelLoadError
     │   ├── ModelTooBig               refused before loading: needed and free, both numbers
@@ -65,6 +67,8 @@
     │   ├── UnknownQuantization       no type of that name
     │   ├── CannotEdit                a metadata key that cannot be changed so
     │   ├── NothingToDo               the result would be the file that is there
+    │   ├── VocabularyMismatch        models that are compared must have one vocabulary
+    │   ├── TextTooShort              to compare models on
     │   ├── UnknownJob
     │   └── WorkFailed                the job's process could not do it, or died
     ├── StoreError
@@ -262,7 +266,7 @@ class UnknownPreset(InvalidRequest):
     code = "unknown_preset"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no preset named “{name}”. GET /manage/models/presets lists them.", name=name)
+        super().__init__(f"There is no preset named “{name}”. GET /manage/named-presets lists them.", name=name)
 
 
 # --- model files ---------------------------------------------------------------------------------------------------
@@ -302,6 +306,17 @@ class UnsupportedModel(ModelFileError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"“{name}” cannot be used for chat: {reason}.", name=name, reason=reason)
+
+
+class CannotRename(ModelFileError):
+    code = "cannot_rename"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The file of {name} cannot be renamed: {reason}.", name=name, reason=reason)
+
+
+class RenameFailed(CannotRename):
+    code = "rename_failed"
 
 
 class CannotDelete(ModelFileError):
@@ -707,6 +722,30 @@ class NothingToDo(WorkError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"There is nothing to do for {name}: {reason}.", name=name, reason=reason)
+
+
+class VocabularyMismatch(WorkError):
+    code = "vocabulary_mismatch"
+
+    def __init__(self, name: str, reference: str) -> None:
+        super().__init__(
+            f"{name} and {reference} have different vocabularies, so their figures would say nothing of each other. "
+            "Compare files of one model.",
+            name=name,
+            reference=reference,
+        )
+
+
+class TextTooShort(WorkError):
+    code = "text_too_short"
+
+    def __init__(self, num_tokens: int, fewest: int) -> None:
+        super().__init__(
+            f"The text is {num_tokens} tokens long, and models are compared on {fewest} at least. Take a longer one; a "
+            "page or more tells them apart.",
+            num_tokens=num_tokens,
+            fewest=fewest,
+        )
 
 
 class UnknownJob(WorkError):

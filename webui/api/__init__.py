@@ -20,6 +20,7 @@ from webui.api import (
     hub,
     jobs,
     metrics,
+    models,
     native,
     openai,
     session,
@@ -48,7 +49,9 @@ def add_routes(app: FastAPI, application: Application) -> None:
     """
     app.state.application = application
     app.state.stopping = asyncio.Event()
-    for module in (native, metrics, openai, embeddings, adapters, uploads, hub, stores, jobs, doctor, conversations):
+    for module in (
+        native, metrics, openai, embeddings, adapters, uploads, models, hub, stores, jobs, doctor, conversations
+    ):  # fmt: skip
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
         app.include_router(module.router)

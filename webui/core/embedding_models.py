@@ -70,7 +70,7 @@ class EmbeddingModels:
         """Unload what was deleted, so that its bytes on the disk are free, too."""
         for live in self._pool.alive:
             if live.target.model.kind in _PURPOSES and not live.target.model.path.is_file():
-                self._pool.stop_when_idle(live)
+                self._pool.keep(live, 0.0)
 
     @asynccontextmanager
     async def _use(self, choice: Choice, keep_alive: float | None) -> AsyncIterator[EmbeddingEngine]:

@@ -165,9 +165,9 @@ class EnginePool:
     async def stop_all(self) -> None:
         await asyncio.gather(*(self.stop_model(each) for each in {*self._loads, *self._live}))
 
-    def stop_when_idle(self, live: LiveModel) -> None:
-        """Let it go as soon as nobody uses it."""
-        live.keep_alive = 0.0
+    def keep(self, live: LiveModel, seconds: float) -> None:
+        """Let it stay for so long when nobody uses it: 0, not at all; negative, for ever."""
+        live.keep_alive = seconds
         self._settle(live)
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +18,23 @@ from webui.core.planning import Target
 from webui.errors import UnknownModel
 from webui.library.catalog import Catalog
 from webui.store.preferences import Preferences
+from webui.types import KvType
 
 _log = logging.getLogger(__name__)
 
 _OF_LOADING = ("ctx", "gpu_layers", "kv_type", "flash_attention", "draft_model")
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFor:
+    """What one request to load a model says about how; None: nothing."""
+
+    ctx: int | None = None
+    gpu_layers: int | None = None
+    kv_type: KvType | None = None
+
+
+NOTHING_ASKED = AskedFor()
 
 
 class LoadWishes:
@@ -31,16 +45,16 @@ class LoadWishes:
         self._preferences = preferences
         self._catalog = catalog
 
-    async def target(self, choice: Choice, ctx: int | None = None, gpu_layers: int | None = None) -> Target:
-        """`ctx` and `gpu_layers`: as the request asks for them."""
+    async def target(self, choice: Choice, asked: AskedFor = NOTHING_ASKED) -> Target:
+        """What to load for a choice, and how."""
         defaults, settings, chosen = choice.defaults, self._settings, self._preferences.get()
         if choice.model.kind in {"embedding", "rerank"}:
-            return Target(choice.model, gpu_layers=_first(gpu_layers, defaults.gpu_layers, settings.gpu_layers))
+            return Target(choice.model, gpu_layers=_first(asked.gpu_layers, defaults.gpu_layers, settings.gpu_layers))
         return Target(
             choice.model,
-            ctx=_first(ctx, defaults.ctx, settings.ctx, chosen.ctx),
-            gpu_layers=_first(gpu_layers, defaults.gpu_layers, settings.gpu_layers, chosen.gpu_layers),
-            kv_type=defaults.kv_type,
+            ctx=_first(asked.ctx, defaults.ctx, settings.ctx, chosen.ctx),
+            gpu_layers=_first(asked.gpu_layers, defaults.gpu_layers, settings.gpu_layers, chosen.gpu_layers),
+            kv_type=asked.kv_type or defaults.kv_type,
             flash_attention=defaults.flash_attention,
             chat_template=defaults.chat_template,
             draft_model=await self._draft(defaults.draft_model),

@@ -21,12 +21,14 @@ from webui.core.engine import EmbeddingEngineFactory, Engine, EngineFactory, Pro
 from webui.core.engine_pool import EnginePool
 from webui.core.fallback_plans import Ladder, no_ladder
 from webui.core.live_model import LiveModel
-from webui.core.load_wishes import LoadWishes, serves
+from webui.core.load_wishes import NOTHING_ASKED, AskedFor, LoadWishes, serves
 from webui.core.model_choice import Choice, ModelNames
+from webui.core.model_files import ModelFiles
 from webui.core.model_load import Abandoned
 from webui.core.model_records import ModelRecords
+from webui.core.neighbours import Neighbours
 from webui.core.page_model import PageModel, Wanted
-from webui.core.planning import STATE_FOLDER, Planner, choose_default, create_planner
+from webui.core.planning import STATE_FOLDER, Planner, Target, choose_default, create_planner
 from webui.core.restarts import FIRST_SECONDS
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
@@ -35,7 +37,16 @@ from webui.library.catalog import Catalog
 from webui.library.hardware import read_memory
 from webui.library.memory_fit import FitPlan
 from webui.store.preferences import PreferenceChanges, Preferences
-from webui.types import Finished, GenerationEvent, GenerationRequest, LoraAdapter, Memory, ModelFile, ModelStatus
+from webui.types import (
+    Finished,
+    GenerationEvent,
+    GenerationRequest,
+    KvType,
+    LoraAdapter,
+    Memory,
+    ModelFile,
+    ModelStatus,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +70,6 @@ class ModelManager:
         restart_seconds: float = FIRST_SECONDS,
         guest_seconds: float = GUEST_SECONDS,
     ) -> None:
-        self.catalog_changed: Signal[None] = Signal()
         self.alive_changed: Signal[None] = Signal()
         self.names = ModelNames(lambda: self._catalog, records)
         self._catalog = catalog
@@ -69,7 +79,7 @@ class ModelManager:
         self._guest_seconds = guest_seconds
         self.wishes = LoadWishes(settings, preferences, lambda: self._catalog)
         self._tasks = OwnedTasks()
-        self._last: tuple[str, int | None, int | None] | None = None  # the page's: its name, what was asked with it
+        self._last: tuple[str, AskedFor] | None = None  # the page's, and how it was asked for
 
         def factory_for(model: ModelFile) -> ProcessFactory:
             embeds = model.kind in {"embedding", "rerank"} and embedding_engine_factory is not None
@@ -85,6 +95,15 @@ class ModelManager:
             restart_seconds=restart_seconds,
         )
         self.changed: Signal[ModelStatus] = self._page.changed
+        self.files = ModelFiles(
+            lambda: self._catalog,
+            self.names,
+            records,
+            preferences,
+            is_alive=lambda model_id: self.pool.get(model_id) is not None or self.pool.is_loading(model_id),
+            unload=self.unload,
+        )
+        self.catalog_changed: Signal[None] = self.files.changed
         self.pool.changed.subscribe(self._on_change)
 
     # --- what is true ----------------------------------------------------------------------------------------------
@@ -118,15 +137,37 @@ class ModelManager:
         that `--model` names is not there."""
         return (await self._choose()).choice.model
 
-    async def fit(self, name: str, *, ctx: int | None = None, gpu_layers: int | None = None) -> FitPlan:
+    async def fit(
+        self, name: str, *, ctx: int | None = None, gpu_layers: int | None = None, kv_type: KvType | None = None
+    ) -> FitPlan:
         """What loading this model in place of the page's would take. Raises ModelTooBig, or what is wrong with the
         file."""
-        wanted = await self._want(name, ctx, gpu_layers)
+        wanted = await self._want(name, AskedFor(ctx, gpu_layers, kv_type))
         return (await self.pool.plan(wanted.target, self._page.live)).plan
+
+    async def target(self, name: str) -> Target:
+        """How the model would be loaded if it was named in a request now; also one that embeds or ranks."""
+        return await self.wishes.target(await self.names.find(name))
+
+    def neighbours(self) -> Neighbours:
+        """Those beside whom a model in place of the page's would be loaded."""
+        page = self._page.live
+        return Neighbours(
+            leaving=tuple(live.footprint for live in self.pool.alive if live is page),
+            staying=tuple(live.footprint for live in self.pool.alive if live is not page),
+        )
 
     # --- what is asked ---------------------------------------------------------------------------------------------
 
-    async def load(self, name: str, *, ctx: int | None = None, gpu_layers: int | None = None) -> ModelStatus:
+    async def load(
+        self,
+        name: str,
+        *,
+        ctx: int | None = None,
+        gpu_layers: int | None = None,
+        kv_type: KvType | None = None,
+        keep_alive: float | None = None,
+    ) -> ModelStatus:
         """Load a model in place of the page's, and remember the choice.
 
         A model that is refused beforehand (ModelTooBig, DamagedGguf, ...) leaves the old one untouched; when loading
@@ -134,7 +175,8 @@ class ModelManager:
         the old model was answering end with EngineStopped. A newer `load` or `unload` ends this one (LoadOvertaken).
         A `ctx` beyond what the model was trained for is refused (ContextTooLarge).
         """
-        wanted = await self._want(name, ctx, gpu_layers)
+        asked = AskedFor(ctx, gpu_layers, kv_type)
+        wanted = await self._want(name, asked)
         model = wanted.choice.model
         if ctx is not None and 0 < model.context_train < ctx:
             raise ContextTooLarge(model.name, ctx, model.context_train)
@@ -145,10 +187,12 @@ class ModelManager:
             changes["gpu_layers"] = gpu_layers
 
         async def remember() -> None:
-            self._last = (wanted.choice.name, ctx, gpu_layers)
+            self._last = (wanted.choice.name, asked)
             await self._preferences.set(**changes)
 
         await self._page.load(wanted, remember)
+        if keep_alive is not None and self._page.live is not None:
+            self.pool.keep(self._page.live, keep_alive)
         return self.status
 
     async def load_beside(self, name: str, *, keep_alive: float | None = None) -> None:
@@ -176,15 +220,8 @@ class ModelManager:
         await self.pool.stop_all()
 
     async def delete(self, model_id: str) -> None:
-        """Delete a model's file with what is kept about it, unloading it first. Raises UnknownModel or CannotDelete."""
-        model = (await self.names.find(model_id)).model
-        if model.can_delete and (self.pool.get(model.id) is not None or self.pool.is_loading(model.id)):
-            await self.unload(model.id)
-        await self._catalog.delete(model.id)
-        await self._records.forget(model)
-        if self._preferences.get().model_id == model.id:
-            await self._preferences.set(model_id=None)
-        self.catalog_changed.emit(None)
+        """As `files.delete`."""
+        await self.files.delete(model_id)
 
     async def generate(
         self,
@@ -273,19 +310,18 @@ class ModelManager:
         named = [AdapterChoice(each.name, each.scale) for each in defaults.adapters]
         return Answering(choice.model, choice.name, defaults, await self.find_adapters(named))
 
-    async def _want(self, name: str, ctx: int | None = None, gpu_layers: int | None = None) -> Wanted:
+    async def _want(self, name: str, asked: AskedFor = NOTHING_ASKED) -> Wanted:
         """Raises UnknownModel, and UnsupportedModel for what is made for something else than chat."""
         choice = await self.names.find(name)
         if choice.model.kind in {"embedding", "rerank"} and choice.model.problem is None:
             raise UnsupportedModel(choice.model.name, "it is made for search and embeddings, not for writing")
-        return Wanted(choice, await self.wishes.target(choice, ctx, gpu_layers))
+        return Wanted(choice, await self.wishes.target(choice, asked))
 
     async def _choose(self) -> Wanted:
         """What the page gets when nothing is loaded."""
         if self._last is not None:
-            name, ctx, gpu_layers = self._last
             try:
-                return await self._want(name, ctx, gpu_layers)
+                return await self._want(*self._last)
             except UnknownModel:
                 self._last = None
         if self._settings.model is not None:
@@ -309,7 +345,7 @@ class ModelManager:
 
     def _on_change(self, live: LiveModel) -> None:
         if live.is_ready and live is self._page.live and self._last is None:
-            self._last = (live.id, None, None)  # nobody chose; what came is what comes again
+            self._last = (live.id, NOTHING_ASKED)  # nobody chose; what came is what comes again
         if live.is_ready and not live.is_noted:
             live.is_noted = True
             self._tasks.start(self._records.note_use(live.target.model))
