@@ -56,3 +56,11 @@ def test_the_device_is_the_one_that_llama_cpp_names() -> None:
         is_problem=False,
     )
     assert log.device == "NVIDIA H200"
+
+
+def test_weights_that_are_copied_out_of_the_file_are_noticed() -> None:
+    log = LoadLog()
+    log.add("load_tensors:   CPU_Mapped model buffer size =   139.48 MiB\n", is_problem=False)
+    assert not log.copies_weights
+    log.add("load_tensors:   CPU_REPACK model buffer size =   101.25 MiB\n", is_problem=False)
+    assert log.copies_weights

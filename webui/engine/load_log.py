@@ -34,6 +34,8 @@ _REASONS = (  # the first that matches is the reason; llama.cpp's line, ours
     (r"wrong shape|wrong number of tensors|failed to read", "the file is damaged. Get it again."),
 )
 
+# Every buffer of weights but the mapped file itself: "CPU_REPACK model buffer size", "CUDA0 model buffer size".
+_COPIED_WEIGHTS = re.compile(r"(?<!_Mapped) model buffer size")
 _ADAPTER_REASONS = (
     (r"arch mismatch", "it was made for a model of another architecture"),
     (r"tensor '([^']+)' does not exist in base model", "it changes “{0}”, which the model does not have"),
@@ -50,11 +52,14 @@ class LoadLog:
     def __init__(self) -> None:
         self._problems: deque[str] = deque(maxlen=50)
         self._device = ""
+        self.copies_weights = False  #: some weights are not used as the file has them, but rearranged or on a GPU
 
     def add(self, line: str, *, is_problem: bool) -> None:
         """Take one line; only problems (warnings and errors) are kept, and what tells the device."""
         if is_problem and line.strip():
             self._problems.append(line.strip())
+        if _COPIED_WEIGHTS.search(line):
+            self.copies_weights = True
         if not self._device and (found := re.search(r"using device \S+ \(([^)]+)\)", line)):
             self._device = found[1]
 

@@ -26,6 +26,7 @@ from webui.engine.grammar import GrammarCompiler, GrammarVocabulary
 from webui.engine.llama_context import create_context, settle_options
 from webui.engine.llama_memory import LlamaMemory
 from webui.engine.load_log import LoadLog
+from webui.engine.mapped_weights import release_mapped_pages
 from webui.engine.protocol import Load
 from webui.engine.reasoning import is_part_of_mark
 from webui.engine.runner import KvFull, Sampled, Sampler
@@ -290,6 +291,8 @@ def load_any_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRun
     model = llama_cpp.llama_model_load_from_file(load.model_path.encode(), _model_params(options, on_progress))
     if model is None:
         raise log.lines.explain(name)
+    if log.lines.copies_weights:
+        release_mapped_pages(load.model_path)
     if (pooling := find_pooling(model)) is not None:
         return load_embedding_runner(model, pooling, _describe(model, options, log), name, log)
     if llama_cpp.llama_model_has_encoder(model):
