@@ -5,7 +5,7 @@ import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {confirmDialog} from "glasshouse/dialog.js";
 import {formatBytes} from "glasshouse/format.js";
-import {memoryBars} from "glasshouse/memory_bars.js";
+import {memoryBars, memoryWarning} from "glasshouse/memory_bars.js";
 import {modelCard} from "glasshouse/model_card.js";
 import {closePanel, openModels} from "glasshouse/shell.js";
 import {uploadCard} from "glasshouse/upload_card.js";
@@ -158,6 +158,7 @@ export default {
       this.renderHead(),
       this.renderStatus(),
       memoryBars(this.memory, this.status.memory, this.device),
+      memoryWarning(this.warning),
       h("div", {class: "panel-scroll"}, [
         ...this.renderCards(),
         this.models?.length === 0 && !uploads.length && this.renderEmpty(),

@@ -1,5 +1,6 @@
 // @ts-check
-// Memory as bars: RAM (the model, what else uses it, what is free) and one bar for each GPU, or the words "CPU only".
+// Memory as bars: RAM (the model, what else uses it, what is free) and one bar for each GPU, or the words "CPU only"; and
+// the line that warns while it runs low.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {formatBytes} from "glasshouse/format.js";
@@ -63,3 +64,13 @@ export function memoryBars(memory, modelBytes, device) {
     device && h("p", {class: "memory-device"}, [icon("cpu"), device]),
   ]);
 }
+
+/** The machine's memory runs low: a quiet line above everything. @param {{level: string, text: string}|null} warning */
+export const memoryWarning = (warning) =>
+  h(
+    "div",
+    {role: "status", class: "memory-warning-place"},
+    warning
+      ? h("p", {class: ["memory-warning", warning.level]}, [icon("triangle-alert"), h("span", warning.text)])
+      : null,
+  );

@@ -151,16 +151,6 @@ export function fitBadge(fit) {
   return badge(kinds[fit.kind], fit.words, fit.title);
 }
 
-/** The machine's memory runs low: a quiet line above everything. @param {{level: string, text: string}|null} warning */
-export const memoryWarning = (warning) =>
-  h(
-    "div",
-    {role: "status", class: "memory-warning-place"},
-    warning
-      ? h("p", {class: ["memory-warning", warning.level]}, [icon("triangle-alert"), h("span", warning.text)])
-      : null,
-  );
-
 /** "3.1 GB of 4.7 GB". @param {number} done @param {number} total */
 export const bytesOf = (done, total) => (total ? `${formatBytes(done)} of ${formatBytes(total)}` : formatBytes(done));
 

@@ -3,7 +3,7 @@
 // come, then the card.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {formatSeconds} from "glasshouse/format.js";
+import {formatBytes, formatSeconds} from "glasshouse/format.js";
 import {problem, progressBar} from "glasshouse/models_bits.js";
 
 const ICONS = {ok: "circle-check", warn: "triangle-alert", fail: "circle-alert", skipped: "info"};
@@ -128,7 +128,7 @@ function checkRow(check) {
     h("div", [
       h("h3", {class: "check-title"}, [check.title, h("span", {class: "visually-hidden"}, `: ${SPOKEN[check.state]}`)]),
       h("p", {class: "check-words"}, check.words),
-      check.figures.length > 0 && h("div", {class: "figures"}, check.figures.map(figure)),
+      check.figures.length > 0 && h("p", {class: "check-figures numbers"}, check.figures.map(smallFigure)),
     ]),
   ]);
 }
@@ -137,15 +137,44 @@ function checkRow(check) {
 const shortNumber = (value) =>
   value.toLocaleString("en", {maximumFractionDigits: Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 1 ? 1 : 3});
 
+/** A value with its unit as people read it. @param {number} value @param {string} unit @returns {[string, string]} */
+function withUnit(value, unit) {
+  if (unit !== "bytes") return [shortNumber(value), unit];
+  const [number, size] = formatBytes(value).split(" ");
+  return [number, size];
+}
+
+/** "pp512" and "tg128" are what the field calls reading and writing so many tokens. @param {string} label */
+const labelWords = (label) =>
+  label
+    .replace(/^pp(\d+)$/, "reads · pp$1")
+    .replace(/^tg(\d+)$/, "writes · tg$1")
+    .replace(/^load$/, "loads in")
+    .replace(/^RAM$/, "takes of RAM");
+
 /** @param {any} one */
+const spreadOf = (one) =>
+  one.low !== null && one.high !== null && one.low !== one.high
+    ? `${withUnit(one.low, one.unit)[0]} to ${withUnit(one.high, one.unit).join(" ")}`
+    : null;
+
+/** A large number with its spread. @param {any} one */
 function figure(one) {
-  const spread = one.low !== null && one.high !== null ? `${shortNumber(one.low)} to ${shortNumber(one.high)}` : null;
-  return h("div", {class: "figure numbers", key: one.label, title: spread && `From ${spread}`}, [
-    h("span", {class: "figure-label"}, one.label),
-    h("span", {class: "figure-value"}, [shortNumber(one.value), h("small", one.unit && ` ${one.unit}`)]),
+  const [number, unit] = withUnit(one.value, one.unit);
+  const spread = spreadOf(one);
+  return h("div", {class: "figure numbers", key: one.label}, [
+    h("span", {class: "figure-label"}, labelWords(one.label)),
+    h("span", {class: "figure-value"}, [number, unit && h("small", ` ${unit}`)]),
     spread && h("span", {class: "figure-spread"}, spread),
   ]);
 }
+
+/** The same in the line of a check. @param {any} one */
+const smallFigure = (one) =>
+  h("span", {class: "figure-small", key: one.label, title: spreadOf(one)}, [
+    `${one.label} `,
+    h("b", withUnit(one.value, one.unit).filter(Boolean).join(" ")),
+  ]);
 
 /** @param {any} sheet */
 function report(sheet) {

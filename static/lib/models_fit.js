@@ -185,16 +185,36 @@ function actions(sheet) {
   const {fit, model} = sheet;
   const {state} = runningOf(model, sheet);
   const isBusy = state === "starting" || state === "stopping";
-  const load = () => {
+  const load = (more) => {
     sheet.dismiss(model.id);
-    sheet.ask("load", {id: model.id, options: {...fit.wish}});
+    sheet.ask("load", {id: model.id, ...more});
   };
+  const other = sheet.running.find((one) => one.id !== model.id && one.state === "ready");
   return h("div", {class: "sheet-actions"}, [
     model.isLoadable &&
-      h("button", {type: "button", class: "button primary", disabled: isBusy || !fit.plan.fits, onClick: load}, [
-        icon("play"),
-        state === "ready" ? "Load again with these" : "Load with these",
-      ]),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "button primary",
+          disabled: isBusy || !fit.plan.fits,
+          onClick: () => load({options: {...fit.wish}}),
+        },
+        [icon("play"), state === "ready" ? "Load again with these" : "Load with these"],
+      ),
+    model.isLoadable &&
+      other &&
+      state === "stopped" &&
+      h(
+        "button",
+        {
+          type: "button",
+          class: "button",
+          title: "Both stay in memory; requests that name it are answered by it",
+          onClick: () => load({isBeside: true}),
+        },
+        [icon("plus"), `Load beside ${other.name}`],
+      ),
     sheet.tabs.includes("defaults") &&
       h(
         "button",

@@ -36,18 +36,17 @@ export function titleLine(sheet) {
     });
   return h("div", {class: "sheet-title-line"}, [
     h("h2", {id: sheet.titleId, class: "dialog-title", tabindex: -1, autofocus: true, dir: "auto"}, model.name),
-    sheet.tabs.includes("defaults") &&
-      h(
-        "button",
-        {
-          type: "button",
-          class: "icon-button",
-          "aria-label": "Rename",
-          title: "Rename",
-          onClick: () => (overview.isNaming = true),
-        },
-        icon("pencil"),
-      ),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "icon-button",
+        "aria-label": "Rename",
+        title: "Rename",
+        onClick: () => (overview.isNaming = true),
+      },
+      icon("pencil"),
+    ),
   ]);
 }
 
@@ -83,7 +82,6 @@ function capabilities(model, details) {
 /** Tags and notes. @param {any} sheet */
 function keepsakes(sheet) {
   const {model, overview} = sheet;
-  if (!sheet.tabs.includes("defaults")) return null;
   const setTags = (tags) => sheet.ask("describe", {id: model.id, tags});
   const add = (event) => {
     event.preventDefault();

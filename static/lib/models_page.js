@@ -3,7 +3,8 @@
 // server sends the truth in receive({models | running | memory | disk | stores | …}) while the page is looked at.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {memoryWarning, skeleton, tabBar} from "glasshouse/models_bits.js";
+import {memoryWarning} from "glasshouse/memory_bars.js";
+import {skeleton, tabBar} from "glasshouse/models_bits.js";
 import {discoverTab, freshDiscover, search, takeFound} from "glasshouse/models_discover.js";
 import {downloadsTab, numUnderWay} from "glasshouse/models_downloads.js";
 import {freshFilter} from "glasshouse/models_filter.js";

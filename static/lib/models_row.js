@@ -100,8 +100,8 @@ function loading(running, model) {
   ]);
 }
 
-/** @param {any} model @param {any} page */
-export function modelRow(model, page) {
+/** @param {any} model @param {any} page @param {boolean} [isDouble] another one has the same name */
+export function modelRow(model, page, isDouble = false) {
   const running = runningOf(model, page);
   const nameId = `row-${model.id}`;
   const sentence = page.errors[model.id] ?? (running.state === "failed" ? running.error : null);
@@ -129,6 +129,7 @@ export function modelRow(model, page) {
           h("div", {class: "row-marks"}, marks(model, page)),
           h("p", {class: "row-facts numbers"}, [
             model.problem ? model.fileName : factWords(model),
+            isDouble && h("span", model.fileName),
             ...capabilityMarks(model.capabilities),
             healthMark(model.health),
           ]),

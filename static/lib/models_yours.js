@@ -18,11 +18,13 @@ export function yoursTab(page) {
   const shown = listed(models, filter);
   const usable = shown.filter((model) => !model.problem);
   const broken = shown.filter((model) => model.problem);
+  const counts = new Map();
+  for (const {name} of models) counts.set(name, (counts.get(name) ?? 0) + 1);
   const rows = (list, label) =>
     h(
       "ul",
       {class: "model-rows", "aria-label": label},
-      list.map((model) => modelRow(model, page)),
+      list.map((model) => modelRow(model, page, counts.get(model.name) > 1)),
     );
   return [
     overview(page),

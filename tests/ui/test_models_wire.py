@@ -28,6 +28,7 @@ def plan(*devices: DeviceUse, context_tokens: int = 8192) -> FitPlan:
 RAM = DeviceUse("RAM", total_bytes=16 * GB, free_bytes=8 * GB, weights_bytes=2 * GB, num_layers=12)
 GPU = DeviceUse("RTX", total_bytes=8 * GB, free_bytes=8 * GB, weights_bytes=6 * GB, num_layers=20)
 FULL = DeviceUse("RAM", total_bytes=16 * GB, free_bytes=GB, weights_bytes=4 * GB, num_layers=32)
+LONG = DeviceUse("RAM", total_bytes=16 * GB, free_bytes=8 * GB, weights_bytes=2 * GB, kv_bytes=8 * GB, num_layers=32)
 
 
 def test_a_badge_says_fits_fits_partly_or_too_big() -> None:
@@ -43,7 +44,8 @@ def test_a_badge_says_fits_fits_partly_or_too_big() -> None:
 def test_the_verdict_is_one_sentence() -> None:
     assert plan_sentence(plan(RAM)) == "It fits with 8k tokens of context."
     assert "20 of 32 layers on the GPU" in plan_sentence(plan(RAM, GPU))
-    assert plan_sentence(plan(FULL)).startswith("Too big by 3.0 GB with 8k tokens of context.")
+    assert plan_sentence(plan(FULL)).startswith("Too big: its weights alone take 4.0 GB, and 1.0 GB can be used.")
+    assert plan_sentence(plan(LONG)).startswith("Too big by 2.0 GB with 8k tokens of context.")
 
 
 def test_sliders_of_a_strange_browser_are_left_to_glasshouse() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from webui.core.memory_watch import MemoryWarning
 from webui.errors import ModelTooBig, format_bytes
 from webui.library.memory_fit import FitPlan
 from webui.types import Memory, ModelFile, ModelStatus
@@ -70,6 +71,11 @@ def view_memory(memory: Memory) -> Json:
         "ramFree": memory.ram_free,
         "gpus": [{"name": gpu.name, "total": gpu.total_bytes, "free": gpu.free_bytes} for gpu in memory.gpus],
     }
+
+
+def view_warning(warning: MemoryWarning | None) -> Json | None:
+    """The quiet line above everything while the machine's memory runs low."""
+    return {"level": warning.level, "text": warning.text} if warning else None
 
 
 def device_words(memory: Memory, *, has_gpu_backend: bool) -> str:

@@ -149,7 +149,10 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
         model_id, options = str(event.args["id"]), event.args.get("options")
         self._cancelled = None
         try:
-            await load_for_person(self._app, model_id, **(read_wish(options) if options else {}))
+            if event.args.get("isBeside"):
+                await self._app.models.load_beside(model_id)
+            else:
+                await load_for_person(self._app, model_id, **(read_wish(options) if options else {}))
         except LoadOvertaken:
             return
         except GlasshouseError as error:

@@ -10,11 +10,13 @@ from nicegui import context, ui
 
 from webui.assets import STATIC_DIR
 from webui.core.application import Application
+from webui.core.memory_watch import MemoryWarning
 from webui.ui.chat_page import APP_TITLE, ChatPage
 from webui.ui.components.import_zone import ImportZone
 from webui.ui.components.model_panel import ModelPanel
 from webui.ui.components.settings_dialog import SettingsDialog
 from webui.ui.components.share_dialog import ShareDialog
+from webui.ui.components.shell import Shell
 from webui.ui.layout import frame
 from webui.ui.lost_pages import add_lost_pages
 from webui.ui.models_page import MODELS_TITLE, ModelsPage
@@ -56,6 +58,7 @@ async def _build(
             page.add_main()
         ModelsPage(application)
         ModelPanel(application)
+        client.on_delete(application.memory_watch.changed.subscribe(lambda warning: _warn(shell, warning)))
     with client.layout:
         ImportZone()
         SettingsDialog(application)
@@ -63,3 +66,9 @@ async def _build(
         ModelSheet(application)
     chat_title = await page.begin(conversation_id)
     client.title = title or chat_title
+
+
+def _warn(shell: Shell, warning: MemoryWarning | None) -> None:
+    """Say it once; the model panel and the Models page go on showing it."""
+    if warning is not None and warning.level != "tight":
+        shell.notify(warning.text)

@@ -18,7 +18,7 @@ from webui.library.hardware import has_gpu_backend
 from webui.library.memory_fit import DEFAULT_CONTEXT, FitPlan
 from webui.types import ModelFile, ModelStatus
 from webui.ui.components import COMPONENTS
-from webui.ui.model_view import device_words, plan_words, view_memory, view_model, view_status
+from webui.ui.model_view import device_words, plan_words, view_memory, view_model, view_status, view_warning
 
 
 class ModelPanel(Element, component=COMPONENTS / "model_panel.js"):
@@ -90,7 +90,11 @@ class ModelPanel(Element, component=COMPONENTS / "model_panel.js"):
     def _view_memory(self) -> dict[str, Any]:
         memory = self._models.memory()
         words = device_words(memory, has_gpu_backend=self._has_gpu_backend)
-        return {"memory": view_memory(memory), "device": words}
+        return {
+            "memory": view_memory(memory),
+            "device": words,
+            "warning": view_warning(self._application.memory_watch.warning),
+        }
 
     # --- from the page to the application --------------------------------------------------------------------------
 

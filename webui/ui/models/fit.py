@@ -83,6 +83,12 @@ def plan_sentence(plan: FitPlan) -> str:
     context = f"{format_tokens(plan.options.context_tokens)} tokens of context"
     over = [device for device in plan.devices if not device.fits]
     if over:
+        if all(device.weights_bytes > device.usable_bytes for device in over):
+            weights, usable = (sum(getattr(each, name) for each in over) for name in ("weights_bytes", "usable_bytes"))
+            return (
+                f"Too big: its weights alone take {format_bytes(weights)}, and {format_bytes(usable)} can be used. "
+                "Take a smaller quantization, or a smaller model."
+            )
         missing = sum(device.needed_bytes - device.usable_bytes for device in over)
         return f"Too big by {format_bytes(missing)} with {context}. Choose less context, or a smaller type for it."
     on_gpu = sum(device.num_layers for device in plan.devices[1:])

@@ -18,8 +18,6 @@ from webui.ui.model_view import format_tokens, view_status
 
 Json = dict[str, Any]
 
-_PLACES: dict[str, str] = {"starter": "starter"} | {kind: name for kind, name in STORE_NAMES.items()}
-
 
 def view_row(
     model: ModelFile,
@@ -63,7 +61,9 @@ def place_words(model: ModelFile) -> str:
     """Where a model lies, where that is not the models folder: another program's, or the name of a further folder."""
     if model.source == "local":
         return ""
-    return _PLACES.get(model.source) or model.path.parent.name
+    if model.source == "starter":
+        return "starter"
+    return model.path.parent.name if model.source == "folder" else STORE_NAMES[model.source]
 
 
 def view_fit(plan: FitPlan | ModelTooBig | None) -> Json | None:

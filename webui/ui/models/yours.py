@@ -15,7 +15,7 @@ from webui.errors import GlasshouseError, LoadOvertaken, ModelTooBig
 from webui.library.card_reader import read_details
 from webui.library.hardware import has_gpu_backend
 from webui.types import ModelFile
-from webui.ui.model_view import device_words, view_memory
+from webui.ui.model_view import device_words, view_memory, view_warning
 from webui.ui.models.discover import view_verdict
 from webui.ui.models.part import Json, Part
 from webui.ui.models.rows import view_fit, view_row, view_running
@@ -42,6 +42,7 @@ class YoursPart(Part):
         memory = self._app.models.memory()
         return {
             "memory": view_memory(memory),
+            "warning": view_warning(self._app.memory_watch.warning),
             "device": device_words(memory, has_gpu_backend=self._has_gpu_backend),
             **self.view_running(),
         }
