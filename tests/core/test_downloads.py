@@ -189,6 +189,16 @@ async def test_two_run_and_the_others_wait_their_turn(hub: FakeHub, downloads: D
         assert (await ended(downloads, job)).state == "done"
 
 
+async def test_two_variants_share_what_belongs_to_both(
+    hub: FakeHub, downloads: Downloads, models_dir: Path, model: bytes
+) -> None:
+    hub.add(REPO, {"M-Q4_K_M.gguf": model, "M-Q8_0.gguf": model, "mmproj-F16.gguf": model})
+    jobs = [await downloads.start(f"{REPO}:{label}") for label in ("Q4_K_M", "Q8_0")]
+    assert [(await ended(downloads, job)).state for job in jobs] == ["done", "done"]
+    assert len(hub.asked_for("mmproj-F16.gguf")) == 1
+    assert len(list(files_in(models_dir))) == 6, "three files, each with its origin"
+
+
 async def test_pause_and_resume_fetch_each_byte_once(
     hub: FakeHub, downloads: Downloads, models_dir: Path, model: bytes
 ) -> None:
@@ -207,6 +217,16 @@ async def test_pause_and_resume_fetch_each_byte_once(
     assert (await ended(downloads, job)).state == "done"
     assert [each.range for each in hub.asked_for(NAME)] == [None, f"bytes={LARGE // 2}-"]
     assert (models_dir / REPO / NAME).read_bytes() == model
+
+
+async def test_what_is_paused_before_it_began_does_not_begin(hub: FakeHub, downloads: Downloads, model: bytes) -> None:
+    hub.add(REPO, {NAME: model})
+    job = await downloads.start(REPO)
+    assert (await downloads.pause(job.id)).state == "paused"
+    await until(lambda: not transfer_processes())
+    assert hub.asked_for(NAME) == []
+    await downloads.resume(job.id)
+    assert (await ended(downloads, job)).state == "done"
 
 
 async def test_cancelling_leaves_nothing(hub: FakeHub, downloads: Downloads, models_dir: Path, model: bytes) -> None:

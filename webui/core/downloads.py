@@ -92,6 +92,7 @@ class Downloads:
         async with self._lock:
             known = self._find_same(record)
             if known is None:
+                record = self._without_shared_files(record)
                 await self._check_space(record.title, record.total_bytes, None)
                 folder = JobFolder(self._models_dir, record)
                 known = RunningDownload(folder, [0] * len(record.files))
@@ -145,11 +146,20 @@ class Downloads:
             raise UnknownDownload(download_id)
         return download
 
-    def _find_same(self, record: JobRecord) -> RunningDownload | None:
-        """An unfinished download of the same files: two of these would write to one name."""
-        targets = {file.target.casefold() for file in record.files}
+    def _unfinished_targets(self) -> dict[str, RunningDownload]:
+        """Who is going to write a file of this name; names that differ only in case are one on some systems."""
         unfinished = [each for each in self._downloads.values() if each.job.state != "done"]
-        return next((each for each in unfinished if targets & {f.target.casefold() for f in each.record.files}), None)
+        return {file.target.casefold(): download for download in unfinished for file in download.record.files}
+
+    def _find_same(self, record: JobRecord) -> RunningDownload | None:
+        """An unfinished download of the same model: two of these would write to one name."""
+        return self._unfinished_targets().get(record.files[0].target.casefold())
+
+    def _without_shared_files(self, record: JobRecord) -> JobRecord:
+        """The `mmproj` of a repository comes with the first of its variants that is fetched."""
+        taken = self._unfinished_targets()
+        files = tuple(file for file in record.files if file.target.casefold() not in taken)
+        return structs.replace(record, files=files)
 
     def _tell(self, download: RunningDownload) -> None:
         self.changed.emit(download.job)
@@ -164,11 +174,11 @@ class Downloads:
                 return
             if download.job.state == "queued" and download.task is None:
                 num_running += 1
+                download.begin()
                 download.task = self._tasks.start(self._run(download))
 
     async def _run(self, download: RunningDownload) -> None:
         try:
-            download.begin()
             self._tell(download)
             if await self._transfer(download):
                 await self._publish(download)
@@ -176,6 +186,9 @@ class Downloads:
             await self._fail(download, error)
         except OSError as error:
             await self._fail(download, _refusal(download.job.title, error))
+        except Exception:  # noqa: BLE001 - the edge of its task: a download may not seem to run for ever
+            _log.exception("A download failed")
+            await self._fail(download, DownloadStopped(download.job.title, "the server's log says why"))
         finally:
             download.task = None
             self._fill()
@@ -228,6 +241,8 @@ class Downloads:
             _log.warning("A finished download could not get its name: %s", error)
 
     async def _fail(self, download: RunningDownload, error: GlasshouseError) -> None:
+        if download.process.is_stopped:  # it was paused or cancelled meanwhile
+            return
         _log.info("The download of %s failed: %s", download.job.title, error.code)
         failed = structs.replace(download.record, state="failed", error=str(error), error_code=error.code)
         try:

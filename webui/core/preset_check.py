@@ -8,7 +8,7 @@ from collections.abc import Callable
 from webui.errors import HubAnswerUnusable, HubDenied, HubNotFound
 from webui.library.hub.client import HubClient
 from webui.library.hub.reference import HubReference
-from webui.library.presets import Preset, PresetStatus, load_presets
+from webui.library.presets import Preset, PresetState, PresetStatus, load_presets
 
 _NUM_AT_ONCE = 4
 _TOLERANCE = 0.05  #: sizes in presets.toml are rounded
@@ -34,11 +34,13 @@ class PresetCheck:
 
 
 async def _check(preset: Preset, client: HubClient) -> PresetStatus:
+    """The hub tells strangers of what is gone and of what is private the same; presets are not private."""
     try:
-        _, variant = await client.resolve(HubReference(repo=preset.repo, variant=preset.variant))
-    except (HubNotFound, HubAnswerUnusable):
+        repo, variant = await client.resolve(HubReference(repo=preset.repo, variant=preset.variant))
+    except (HubNotFound, HubDenied, HubAnswerUnusable):
         return PresetStatus(preset=preset, state="gone", size_bytes=preset.size_bytes)
-    except HubDenied:
-        return PresetStatus(preset=preset, state="denied", size_bytes=preset.size_bytes)
     is_as_known = abs(variant.size_bytes - preset.size_bytes) <= preset.size_bytes * _TOLERANCE
-    return PresetStatus(preset=preset, state="available" if is_as_known else "changed", size_bytes=variant.total_bytes)
+    state: PresetState = "available" if is_as_known else "changed"
+    if repo.is_gated and client.token is None:
+        state = "denied"
+    return PresetStatus(preset=preset, state=state, size_bytes=variant.total_bytes)

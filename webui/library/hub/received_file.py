@@ -12,9 +12,11 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from webui.errors import DiskFull, DownloadDamaged, NotGguf, WriteFailed
 from webui.library.gguf_file import MAGIC
+from webui.library.hub.file_lock import lock_file
 
 _READ_BYTES = 1 << 20
 _REPORT_SECONDS = 0.25
@@ -44,6 +46,9 @@ class ReceivedFile(io.RawIOBase):
             self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
         except OSError as error:
             raise WriteFailed(name, error.strerror or str(error)) from error
+        if not lock_file(cast("BinaryIO", self._file)):
+            self._file.close()
+            raise WriteFailed(name, "another Glasshouse is fetching it")
 
     def read_what_is_here(self, report: Callable[[int], None]) -> None:
         """Comes first. A hash cannot be kept across processes: what an earlier one left is read again."""
