@@ -10,8 +10,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from types import FrameType
 
@@ -23,6 +23,7 @@ from webui.api import add_routes
 from webui.api.connections import BoundedHttp
 from webui.config import Settings
 from webui.core.application import Application
+from webui.core.running_server import RunningServer, local_url, remove_running_server, write_running_server
 from webui.errors import GlasshouseError
 
 GRACE_SECONDS = 3  # for open connections, after streams were told to end
@@ -101,6 +102,8 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
     )
 
     def on_started() -> None:
+        url = local_url(settings.listen_host, listener.getsockname()[1])
+        write_running_server(settings.data_dir, RunningServer(url=url, pid=os.getpid()))
         state = app.state
         on_ready(getattr(state, "new_passphrase", None), getattr(state, "awaits_first_visitor", False))
 
@@ -111,6 +114,34 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
         if error := getattr(app.state, "startup_error", None):
             raise error from None
         raise
+    finally:
+        remove_running_server(settings.data_dir)
+
+
+@asynccontextmanager
+async def serve_briefly(application: Application) -> AsyncIterator[str]:
+    """The API without pages over an open Application, on a free port of loopback; gives its address. For a command that
+    finds no server running and talks the same language to this one."""
+    app = FastAPI(openapi_url=None)
+    add_routes(app, application)
+    config = uvicorn.Config(app, http=BoundedHttp, ws="none", lifespan="off", log_config=None, access_log=False)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = _BriefServer(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            app.state.stopping.set()
+            server.should_exit = True
+            await serving
+
+
+class _BriefServer(uvicorn.Server):
+    """Leaves signals to the command that it serves."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class _Server(uvicorn.Server):

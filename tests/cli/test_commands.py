@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from webui import __version__
 from webui.cli import main
-from webui.cli.app import app, prepare_folders
+from webui.cli.app import app
+from webui.cli.folders import prepare_folders
 from webui.cli.options import read_settings
 from webui.config import Settings
 from webui.core.access import Access

@@ -1,4 +1,7 @@
-"""The commands. Each opens what it needs late, so that `--help` and a wrong option answer at once."""
+"""The commands. Each opens what it needs late, so that `--help` and a wrong option answer at once.
+
+`serve` and `passphrase` are here; what manages models is in a module for each group, and talks to a server (`door`).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from webui import __version__
+from webui.cli import doctor, hub, jobs, memory, models
+from webui.cli.folders import prepare_folders
 from webui.cli.listen import PortInUse, open_listener
 from webui.cli.options import with_settings_options
 from webui.config import Settings
 from webui.errors import ConfigurationError, GlasshouseError
 
-app = typer.Typer(name="glasshouse", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(name="glasshouse", no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def main() -> None:
@@ -76,17 +81,8 @@ def passphrase(settings: Settings) -> None:
     typer.echo("The passphrase is changed. Browsers that were signed in have to sign in again.")
 
 
-def prepare_folders(settings: Settings) -> None:
-    """Make the data directory and see that it can be written. Raises ConfigurationError."""
-    for option, folder, mode in (
-        ("--data-dir", settings.data_dir, 0o700),
-        ("--models-dir", settings.models_dir, 0o777),
-    ):
-        try:
-            folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise ConfigurationError(f"The folder {folder} ({option}) cannot be made: {reason}.") from error
+for group in (models, memory, hub, jobs, doctor):
+    group.add_commands(app)
 
 
 def _fail(error: GlasshouseError, *, code: int) -> NoReturn:
