@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.core.fake_engine import FakeEngines
@@ -88,6 +90,17 @@ async def test_the_answer_tells_how_much_of_its_prompt_was_read_before(
     assert (await viewer.ended()).read_ahead == 50
     reader.read(conversation.id, "Thank you")
     assert reader.take("another chat") is None
+
+
+async def test_nobody_waits_for_a_draft_when_all_is_over(
+    chats: Chats, models: ModelManager, engines: FakeEngines
+) -> None:
+    await models.ensure_loaded()
+    chats.reader("ada").read(None, "How do I")
+    draft = await engines.next_draft()
+    async with asyncio.timeout(5):
+        await chats.close()
+    assert draft.is_cancelled
 
 
 @pytest.mark.parametrize("cached", [0, 20])

@@ -61,6 +61,7 @@ class Chats:
         self._models = models
         self._preferences = preferences
         self._tasks = OwnedTasks()
+        self._drafts = OwnedTasks()
         self._replies: dict[str, Reply] = {}  # by conversation
         self._reply_tasks: dict[str, asyncio.Task[None]] = {}
         self._unsaved: dict[str, Reply] = {}  # by conversation: ended, but the disk did not take it
@@ -174,7 +175,7 @@ class Chats:
             draft = _new_message(conversation_id or "", "user", _as_text(text), parent=None)
             return self._request(conversation, (*path, draft), owner)
 
-        return DraftReader(build, self._models.prefill, self._tasks)
+        return DraftReader(build, self._models.prefill, self._drafts)
 
     async def stop(self, conversation_id: str) -> None:
         """Stop the running reply, if there is one, and return when it is saved."""
@@ -188,6 +189,7 @@ class Chats:
         """End every running reply as interrupted, its text saved."""
         self._is_closing = True
         self._titles.close()
+        await self._drafts.close()
         for reply in self._replies.values():
             reply.interrupt(INTERRUPTED)
         await self._tasks.drain(CLOSE_SECONDS)
