@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from webui.errors import EngineDied, EngineStopped, GlasshouseError, UnknownModel
+from webui.errors import EngineDied, EngineStopped, GlasshouseError, OutOfMemory, UnknownModel
 from webui.library.catalog import Catalog
 from webui.library.memory_fit import FitPlan
 from webui.types import (
@@ -152,9 +152,10 @@ class FakeEngine:
         self.is_running = True
         self._engines.note_running()
         await self._engines.may_load.wait()
-        if (failure := self._engines.failures.get(model.id)) is not None:
+        failure = self._engines.failures.get(model.id)
+        if failure is not None or not self._engines.fits(options):
             self.is_running = False
-            raise failure
+            raise failure or OutOfMemory(model.id)
         return EngineInfo(
             description="fake", num_parameters=1, context_train=2048, options=options, device="CPU",
             has_chat_template=True,
@@ -217,6 +218,7 @@ class FakeEngines:
     def __init__(self) -> None:
         self.made: list[FakeEngine] = []
         self.failures: dict[str, GlasshouseError] = {}  #: model id → what its load raises
+        self.fits: Callable[[EngineOptions], bool] = lambda options: True  #: whether there is memory for these
         self.may_load = asyncio.Event()  #: clear it to hold loads
         self.may_load.set()
         self.may_stop = asyncio.Event()  #: clear it to hold stops

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import psutil
@@ -15,9 +16,20 @@ import pytest_asyncio
 from tests.core.waiting import until
 from webui.config import Settings
 from webui.core.application import Application
-from webui.errors import GlasshouseError, ModelTooBig
+from webui.errors import EngineDied, GlasshouseError, ModelTooBig
 from webui.library.catalog import find_starter
-from webui.types import ChatEvent, ChatMessage, Memory, ReplyDelta, ReplyEnded, SamplingParams
+from webui.store.model_values import ModelDefaults
+from webui.types import (
+    ChatEvent,
+    ChatMessage,
+    Finished,
+    GenerationRequest,
+    Memory,
+    Message,
+    ReplyDelta,
+    ReplyEnded,
+    SamplingParams,
+)
 
 GREEDY = SamplingParams(temperature=0.0, seed=1, max_tokens=8)
 ENDLESS = SamplingParams(temperature=0.0, seed=1)
@@ -119,7 +131,7 @@ async def test_a_swap_has_never_two_engines_and_a_refused_model_leaves_the_runni
 
     with pytest.raises(GlasshouseError, match="damaged"):
         await application.models.load("Broken.gguf")
-    monkeypatch.setattr("webui.core.planning.read_memory", lambda: Memory(ram_total=2**30, ram_free=2**20))
+    monkeypatch.setattr(application.machine, "_read", lambda: Memory(ram_total=2**30, ram_free=2**20))
     monkeypatch.setattr("webui.core.neighbours.private_bytes", lambda pid: 2**20)
     with pytest.raises(ModelTooBig):
         await application.models.load(starter.stem)
@@ -158,3 +170,39 @@ async def test_closing_leaves_no_process_behind(settings: Settings, tmp_path: Pa
         await application.models.load((await application.models.models())[0].id)
         pid = engine_pid()
     assert not psutil.pid_exists(pid)
+
+
+async def test_two_models_answer_side_by_side_and_the_death_of_one_is_not_the_others(
+    application: Application, settings: Settings
+) -> None:
+    starter = find_starter()
+    assert starter is not None
+    settings.models_dir.mkdir()
+    shutil.copy(starter, settings.models_dir / "Copy.gguf")
+    (copy,) = [model for model in await application.models.models() if model.id == "Copy"]
+    template = "{{ messages[-1].content }}"
+    await application.records.update(copy, defaults=ModelDefaults(ctx=512, chat_template=template))
+    endless = SamplingParams(temperature=0.0, ignore_eos=True)
+    story = GenerationRequest(messages=(Message(role="user", content=STORY),), sampling=endless)
+    await application.models.load(starter.stem)
+    page = engine_pid()
+
+    async with aclosing(application.models.generate(story)) as ours:
+        async with aclosing(application.models.generate(story, model="Copy")) as theirs:
+            await anext(ours)
+            await anext(theirs)
+            (guest,) = {engine.pid for engine in engines()} - {page}
+            os.kill(guest, signal.SIGKILL)
+            with pytest.raises(EngineDied):
+                async for _ in theirs:
+                    pass
+        for _ in range(20):
+            await anext(ours)
+    assert (engine_pid(), application.models.status.state) == (page, "ready")
+
+    letters = GenerationRequest(messages=(Message(role="user", content="A B C D E F"),), sampling=GREEDY)
+    answer = application.models.generate(letters, model="Copy")
+    (end,) = [event async for event in answer if isinstance(event, Finished)]
+    assert end.usage.prompt_tokens < 10, "its own template adds nothing to the six letters"
+    (copy_now,) = [each for each in application.models.alive if not each.is_page]
+    assert (copy_now.context_tokens, copy_now.state) == (512, "ready")

@@ -94,9 +94,9 @@ def ask(
     )
 
 
-def play(script: Script, **options: object) -> FakeRunner:
-    runner = FakeRunner(OPTIONS, **options)  # type: ignore[arg-type]
-    script.commands.appendleft(Load(model_path="fake.gguf", options=OPTIONS))
+def play(script: Script, engine_options: EngineOptions = OPTIONS, **options: object) -> FakeRunner:
+    runner = FakeRunner(engine_options, **options)  # type: ignore[arg-type]
+    script.commands.appendleft(Load(model_path="fake.gguf", options=engine_options))
     assert run_loop(script, lambda _load, _progress: runner, Clock())
     assert all(sampler.is_closed for sampler in runner.samplers), "every sampler is freed"
     return runner

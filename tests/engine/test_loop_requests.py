@@ -10,7 +10,7 @@ from tests.engine.fake_runner import FakeRunner
 from tests.engine.script import OPTIONS, Script, answer_alone, ask, play
 from webui.engine.boot import run_loop
 from webui.engine.chunk import Chunk
-from webui.engine.protocol import Cancel, Forget, Generate, Happened, Load, Pause, Prefill, Report, Resume
+from webui.engine.protocol import Cancel, Forget, Generate, Happened, Load, Loaded, Pause, Prefill, Report, Resume
 from webui.errors import ContextTooLong, InvalidRequest
 from webui.types import (
     ContextTrimmed,
@@ -39,6 +39,14 @@ def chat(request_id: int, *contents: str, overflow: OverflowPolicy, max_tokens: 
     return Generate(
         request_id=request_id, request=GenerationRequest(messages=messages, sampling=sampling, overflow=overflow)
     )
+
+
+def test_a_template_that_a_person_wrote_takes_the_place_of_the_models_own() -> None:
+    script = Script(ask(1, "Hello"))
+    play(script, structs.replace(OPTIONS, chat_template="[{{ messages[0].content }}]"))
+    assert script.end(1).usage.prompt_tokens == len("[Hello]")
+    (loaded,) = (report for report in script.reports if isinstance(report, Loaded))
+    assert loaded.info.has_chat_template
 
 
 # --- reading ahead ---------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class EnginePool:
         return None if timer is None else max(0.0, timer.when() - asyncio.get_running_loop().time())
 
     def is_idle(self, live: LiveModel) -> bool:
-        return live.is_ready and not live.num_users and live.id not in self._loads
+        return live.is_ready and not live.num_users and live not in self._bringing
 
     def is_loading(self, model_id: str) -> bool:
         return model_id in self._loads

@@ -29,10 +29,11 @@ class Reading:
 class Intake:
     """Prepares requests for one model."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, chat_template: str | None = None) -> None:
+        """`chat_template`: in place of the model's own."""
         self._vocabulary = vocabulary
         self._format = ChatFormat(
-            vocabulary.chat_template,
+            chat_template or vocabulary.chat_template,
             bos=vocabulary.bos_text,
             eos=vocabulary.eos_text,
             control_texts=vocabulary.control_texts,

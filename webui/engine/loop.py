@@ -77,7 +77,7 @@ class EngineLoop:
         self._clock = clock
         self._answers: dict[int, ReadAhead] = {}
         options = runner.info.options
-        self._intake = Intake(runner.vocabulary)
+        self._intake = Intake(runner.vocabulary, runner.info.options.chat_template)
         self._saved = SavedStates(Parking(options.parked_bytes), _open_files(runner))
         self._scheduler = Scheduler(
             num_slots=options.num_slots,
