@@ -13,6 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from webui.api import (
     adapters,
+    compare,
     conversations,
     docs,
     doctor,
@@ -50,7 +51,8 @@ def add_routes(app: FastAPI, application: Application) -> None:
     app.state.application = application
     app.state.stopping = asyncio.Event()
     for module in (
-        native, metrics, openai, embeddings, adapters, uploads, models, hub, stores, jobs, doctor, conversations
+        native, metrics, openai, embeddings, adapters, uploads, models, hub, stores, jobs, doctor, compare,
+        conversations
     ):  # fmt: skip
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):

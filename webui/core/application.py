@@ -15,6 +15,7 @@ from typing import Self
 from webui.config import Settings
 from webui.core.access import Access
 from webui.core.chat import Chats
+from webui.core.comparing import Comparing
 from webui.core.data_lock import DataLock
 from webui.core.doctor.doctor import Doctor, current_tuning
 from webui.core.doctor.engine import DoctorEngineFactory
@@ -65,6 +66,7 @@ class Application:
     fitting: Fitting
     memory_watch: MemoryWatch
     doctor: Doctor
+    comparing: Comparing
     embedding_models: EmbeddingModels
     chats: Chats
     access: Access
@@ -176,6 +178,14 @@ class Application:
             planner,
             create_engine=self._doctor_engine_factory,
             fixed_settings=lambda model: fixed_by_person(settings, self.records.of(model).defaults),
+        )
+        self.comparing = Comparing(
+            self._find_model,
+            planner,
+            lambda: ModelHouse(self.models).neighbours,
+            self.workbench,
+            conversations,
+            scratch_dir=settings.data_dir,
         )
         self.chats = Chats(conversations, self.models, self.preferences)
         closing.push_async_callback(self.chats.close)

@@ -12,6 +12,7 @@ from typing import cast
 from webui.workbench.protocol import (
     AnyOutcome,
     AnyRequest,
+    Compare,
     EditMetadata,
     Estimate,
     Join,
@@ -29,6 +30,7 @@ _MODULES: dict[type[Request], str] = {
     Join: "join",
     EditMetadata: "edit_metadata",
     Estimate: "estimate",
+    Compare: "compare",
 }
 
 

@@ -88,7 +88,25 @@ class Estimate(Request, frozen=True, tag="estimate"):
     of: tuple[AnyFileRequest, ...]
 
 
-AnyRequest = AnyFileRequest | Estimate
+class CompareModel(msgspec.Struct, frozen=True, kw_only=True):
+    path: str
+    gpu_layers: int = 0
+
+
+class Compare(Request, frozen=True, kw_only=True, tag="compare"):
+    """Read a text with models of one vocabulary and compare them with the first. Nothing is written but a scratch file
+    in `scratch_dir`, which has no name."""
+
+    models: tuple[CompareModel, ...]
+    text: str
+    scratch_dir: str
+    context_tokens: int = 512  #: of a chunk; the second half of it is scored
+    max_chunks: int = 16
+    threads: int = 1
+    keep_free_bytes: int = 0
+
+
+AnyRequest = AnyFileRequest | Estimate | Compare
 
 
 # --- outcomes ------------------------------------------------------------------------------------------------------
@@ -118,7 +136,31 @@ class Estimates(Outcome, frozen=True, tag="estimates"):
     items: tuple[Estimated, ...]
 
 
-AnyOutcome = Written | Estimates
+class ComparedFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model made of the text. Divergences are from the first model, in nats a token; None for itself."""
+
+    path: str
+    size_bytes: int
+    reading_speed: float  #: tokens a second
+    writing_speed: float
+    perplexity: float
+    perplexity_error: float  #: standard error
+    divergence: float | None = None  #: mean of the Kullback-Leibler divergence
+    divergence_error: float | None = None
+    divergence_tail: float | None = None  #: 99 % of the tokens stay below
+    same_best: float | None = None  #: share of tokens for which both hold the same one for the most probable
+
+
+class Compared(Outcome, frozen=True, kw_only=True, tag="compared"):
+    """In the order of the request."""
+
+    models: tuple[ComparedFigures, ...]
+    num_tokens: int  #: that were scored
+    num_chunks: int
+    context_tokens: int
+
+
+AnyOutcome = Written | Estimates | Compared
 
 
 # --- reports -------------------------------------------------------------------------------------------------------
