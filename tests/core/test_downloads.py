@@ -314,6 +314,21 @@ async def test_a_kill_between_the_last_byte_and_the_name_is_made_good(
     await after.close()
 
 
+async def test_records_that_make_no_sense_are_left_alone(hub: FakeHub, models_dir: Path) -> None:
+    file = {"target": "../../outside.gguf", "size_bytes": 5}
+    record = {"id": "escape", "reference": "x", "title": "x", "files": [file], "created_at": 1}
+    records = {"escape": json.dumps(record), "garbage": "{", "other": json.dumps(record | {"files": []})}
+    for name, text in records.items():
+        folder = models_dir / ".downloads" / name
+        folder.mkdir(parents=True)
+        (folder / "job.json").write_text(text)
+    (models_dir / ".downloads" / "begun").mkdir()  # killed before its record was written
+    downloads = await open_downloads(hub, models_dir)
+    assert downloads.jobs == ()
+    await downloads.close()
+    assert {path.parent.name for path in files_in(models_dir)} == set(records)
+
+
 # --- a bad day -----------------------------------------------------------------------------------------------------
 
 

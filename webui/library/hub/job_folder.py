@@ -141,7 +141,7 @@ class JobFolder:
             revision=record.revision,
             commit=record.commit,
             label=record.label,
-            url=file.url.partition("?")[0],
+            url=record.reference if file.url else "",  # without a key that the address may hold
         )
 
 
