@@ -21,6 +21,7 @@ import numpy as np
 WIDTH, WIDE, HEADS, KV_HEADS, HEAD_WIDTH = 64, 96, 2, 1, 32
 WINDOW = 32  #: of the models with a sliding window; llama.cpp keeps at least 256 cells for it
 CONTEXT = 4096
+KERNEL = 4  #: the longest of a convolution, which is full precision in every file
 CONTROLS = ("<|im_start|>", "<|im_end|>")  #: behind the 256 bytes
 NUM_TOKENS = 256 + len(CONTROLS)
 PHI_WORDS = ("</s>", "<unk>", "<s>", "<|endoftext|>")  #: llama.cpp looks these up for Phi-3
@@ -62,7 +63,7 @@ class _Weights:
 
     def matrix(self, name: str, *shape: int) -> None:
         """Rows first, as numpy counts; scaled so that a layer changes what comes in as much as it adds to it."""
-        if self.block is not None:
+        if self.block is not None and shape[-1] > KERNEL:
             self._cut(name, shape)
             return
         self._add(name, self.random.standard_normal(shape) * 1.5 / np.sqrt(shape[-1]))

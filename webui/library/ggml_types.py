@@ -55,6 +55,10 @@ TENSOR_TYPES: dict[int, TensorType] = {
     42: TensorType("Q2_0", 64, 18),
 }
 
+REARRANGED = frozenset({"Q2_K", "Q4_0", "Q4_K", "IQ4_NL", "MXFP4"})
+"""Types that llama.cpp rearranges for a processor with AVX2 while it loads (CPU_REPACK). The file is dropped from
+memory then, so that of the input embeddings, which stay as they are, only the rows in use are resident."""
+
 FILE_TYPES: dict[int, str] = {
     0: "F32",
     1: "F16",

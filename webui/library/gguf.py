@@ -12,10 +12,17 @@ from typing import TypeVar
 
 from webui.errors import DamagedGguf, UnsupportedModel
 from webui.library.byte_reader import KnownArrays
-from webui.library.ggml_types import FILE_TYPES, GUESSED_FILE_TYPE
+from webui.library.ggml_types import FILE_TYPES, GUESSED_FILE_TYPE, REARRANGED
 from webui.library.gguf_fields import GgufFields
 from webui.library.gguf_file import GgufFile, parse_gguf_file
-from webui.library.gguf_layers import LayerMemory, head_lengths, layer_memories, num_kv_heads, sliding_window
+from webui.library.gguf_layers import (
+    LayerMemory,
+    head_lengths,
+    layer_memories,
+    num_kv_heads,
+    recurrent_width,
+    sliding_window,
+)
 from webui.library.split import list_parts
 from webui.types import ModelKind
 
@@ -23,6 +30,7 @@ _Key = TypeVar("_Key", int, str)
 
 _MAX_LAYERS = 4096
 _RANK_POOLING = 4
+_INPUT_TENSORS = ("token_embd", "per_layer_token_embd", "position_embd", "token_types")
 
 # Architectures without a key that tells: models that embed or rank, and files that llama.cpp cannot chat with at all.
 _EMBEDDING_ARCHITECTURES = frozenset(
@@ -64,15 +72,18 @@ class GgufHeader:
     embedding_length: int
     feed_forward_length: int
     vocab_size: int
+    num_merges: int  #: rules by which a BPE tokenizer joins pieces
     sliding_window: int  #: tokens; 0 without
     num_experts: int
     num_experts_used: int
     expert_length: int  #: the feed-forward length of one expert
+    recurrent_width: int  #: numbers that go into a recurrent layer for each token
     pooling_type: int  #: llama.cpp's: 0 none, 1 mean, 2 CLS, 3 last, 4 rank
     is_causal: bool
     chat_template: str | None
     layer_bytes: tuple[int, ...]  #: of every layer
     input_bytes: int  #: the token embeddings, which stay in RAM
+    is_rearranged: bool  #: some weights are of a type that llama.cpp rearranges when it loads them
     output_bytes: int  #: what stands behind the last layer
     has_output: bool  #: False: the output layer shares the token embeddings
 
@@ -151,7 +162,7 @@ def describe(files: list[GgufFile], name: str) -> GgufHeader:
     lengths = head_lengths(fields, num_heads)
     other = sum_tables([file.other_bytes for file in files])
     layers = sum_tables([file.layer_bytes for file in files])
-    input_bytes = sum(size for tensor, size in other.items() if tensor.startswith("token_embd"))
+    input_bytes = sum(size for tensor, size in other.items() if tensor.startswith(_INPUT_TENSORS))
     return GgufHeader(
         version=files[0].version,
         architecture=fields.architecture,
@@ -172,15 +183,18 @@ def describe(files: list[GgufFile], name: str) -> GgufHeader:
         embedding_length=fields.count("embedding_length"),
         feed_forward_length=max(fields.per_layer("feed_forward_length", num_layers), default=0),
         vocab_size=files[0].array_lengths.get("tokenizer.ggml.tokens", 0) or fields.count("vocab_size"),
+        num_merges=files[0].array_lengths.get("tokenizer.ggml.merges", 0),
         sliding_window=sliding_window(fields),
         num_experts=fields.count("expert_count"),
         num_experts_used=fields.count("expert_used_count"),
         expert_length=fields.count("expert_feed_forward_length"),
+        recurrent_width=recurrent_width(fields),
         pooling_type=fields.count("pooling_type"),
         is_causal=bool(fields.count("attention.causal", 1)),
         chat_template=fields.text("tokenizer.chat_template") or None,
         layer_bytes=tuple(layers.get(number, 0) for number in range(num_layers)),
         input_bytes=input_bytes,
+        is_rearranged=any(name in REARRANGED for file in files for name in file.type_bytes),
         output_bytes=sum(other.values()) - input_bytes,
         has_output="output.weight" in other,
     )

@@ -115,6 +115,12 @@ def _recurrent_state(fields: GgufFields, num_heads: int) -> int:
     return (kernel - 1) * (inner + 2 * fields.count("ssm.group_count") * state) + state * inner
 
 
+def recurrent_width(fields: GgufFields) -> int:
+    """Numbers that go into a recurrent layer for each token: what it keeps or forgets, and by how much."""
+    inner, groups = fields.count("ssm.inner_size"), fields.count("ssm.group_count")
+    return 2 * inner + 2 * groups * fields.count("ssm.state_size")
+
+
 def _recurrent_layers(fields: GgufFields, kv_heads: tuple[int, ...]) -> tuple[bool, ...]:
     if fields.architecture in _BOTH:
         return (True,) * len(kv_heads)

@@ -18,7 +18,9 @@ _BLOCK_BYTES: dict[KvType, int] = {"f16": 64, "q8_0": 34, "q4_0": 18}  # of 32 n
 _BLOCK_LENGTH = 32
 _FLOAT_BYTES = 4
 _PROCESS_BYTES = 60_000_000  # the interpreter, llama.cpp and the protocol, without a model
-_TOKEN_BYTES = 400  # the tokenizer's tables, for each token of the vocabulary
+_TOKEN_BYTES = 150  # the tokenizer's tables, for each token of the vocabulary and each of its merges
+_MERGE_BYTES = 140
+_RECURRENT_EIGHTHS = 15  # of what goes into a recurrent layer: measured for Mamba, Mamba 2 and Falcon-H1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class ModelSizes:
 
     def __init__(self, header: GgufHeader, kv_type: KvType, flash_attention: FlashAttention) -> None:
         self.batch = EngineOptions(context_tokens=0, kv_tokens=0, num_slots=1).batch_tokens
-        self.weights = header.tensor_bytes
+        self.weights = header.tensor_bytes - (header.input_bytes if header.is_rearranged and header.has_output else 0)
         self.num_layers = header.num_layers
         self.layer_weights = header.layer_bytes
         block = _BLOCK_BYTES[kv_type]
@@ -63,9 +65,10 @@ class ModelSizes:
         # Behind the last layer. Tied embeddings: a GPU that takes it gets a copy of the input embeddings.
         self.output = header.output_bytes if header.has_output else header.output_bytes + header.input_bytes
         self._own_output = header.output_bytes
-        self._width = 2 * header.feed_forward_length + 6 * header.embedding_length
+        self._width = _widest_row(header)
         self._window = header.sliding_window
         self._vocab_size = header.vocab_size
+        self._num_merges = header.num_merges
         # Attention for one token and one cell: the F16 mask; without flash attention F32, and every head's scores.
         self._pair = (1 + header.num_heads) * _FLOAT_BYTES if flash_attention == "off" else 2
 
@@ -76,7 +79,7 @@ class ModelSizes:
 
     @property
     def vocabulary(self) -> int:
-        return self._vocab_size * _TOKEN_BYTES
+        return self._vocab_size * _TOKEN_BYTES + self._num_merges * _MERGE_BYTES
 
     @property
     def kv_per_token(self) -> int:
@@ -90,8 +93,13 @@ class ModelSizes:
         """Activations of the widest layer, and attention of a whole batch over a stream; logits for each slot and for
         guesses, as handed out: they are computed where the activations were."""
         logits = (shape.num_slots + SPARE_OUTPUTS) * self._vocab_size * _FLOAT_BYTES
-        cells = shape.cells + (self._window_cells(shape) if any(self._swa_layers) else 0)  # a mask for each sort
-        return max(self.batch * self._width * _FLOAT_BYTES, logits) + self.batch * cells * self._pair + logits
+        activations = self.batch * self._width * _FLOAT_BYTES + max(self._states, default=0) * shape.num_slots
+        return max(activations, logits) + self.batch * self._masked_cells(shape) * self._pair + logits
+
+    def _masked_cells(self, shape: KvShape) -> int:
+        """Of a stream, once for layers that see everything and once for those that see a window."""
+        sees = {is_window for size, is_window in zip(self._kv_per_token, self._swa_layers, strict=True) if size}
+        return shape.cells * (False in sees) + self._window_cells(shape) * (True in sees)
 
     def offloaded_weights(self, num_offloaded: int) -> int:
         """Weights that leave RAM; tied embeddings are copied and stay."""
@@ -111,6 +119,15 @@ class ModelSizes:
     def _window_cells(self, shape: KvShape) -> int:
         """A sliding-window layer keeps the window of each sequence in the stream, and a batch."""
         return round_up(self._window * (shape.num_slots // shape.num_streams) + self.batch)
+
+
+def _widest_row(header: GgufHeader) -> int:
+    """Numbers for each token of a batch where a layer needs the most at once: what comes in, queries and the like, and
+    the widest products: a feed-forward's, a recurrent layer's, or those of all the experts that are used."""
+    width, used, wide = header.embedding_length, header.num_experts_used, header.expert_length
+    recurrent = header.recurrent_width * _RECURRENT_EIGHTHS // 8
+    experts = used * max(3 * wide, wide + width)
+    return max(6 * width + max(2 * header.feed_forward_length, recurrent), 4 * width + experts)
 
 
 def round_up(tokens: int) -> int:
