@@ -150,6 +150,12 @@ async def test_the_source_is_never_touched(models_dir: Path) -> None:
     assert tensor_digests(models_dir / "Wide-F16-edited.gguf") == tensor_digests(source)
 
 
+async def test_half_a_character_is_refused_in_words(models_dir: Path) -> None:
+    async with workbench(models_dir) as bench:
+        end = await ended(bench, await bench.start(EditOrder(model="Wide-F16", name="\ud800")))
+        assert (end.state, end.error) == ("failed", "The text contains characters that are not text.")
+
+
 async def test_what_the_file_does_not_allow_is_said_by_the_job(models_dir: Path) -> None:
     async with workbench(models_dir) as bench:
         end = await ended(bench, await bench.start(JoinOrder(model="Wide-F16")))

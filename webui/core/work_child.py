@@ -16,7 +16,7 @@ import msgspec
 
 from webui.core.engine_death import explain_death
 from webui.core.line_tail import LineTail
-from webui.errors import WorkFailed
+from webui.errors import InvalidRequest, WorkFailed
 from webui.workbench.protocol import (
     MAX_LINE_BYTES,
     AnyOutcome,
@@ -30,13 +30,20 @@ from webui.workbench.protocol import (
 
 logger = logging.getLogger(__name__)
 
+_END_SECONDS = 5.0
+
 COMMAND = (sys.executable, "-m", "webui.workbench")
 
 
 async def run_in_child(
     request: Request, on_progress: Callable[[float, str], None], *, command: Sequence[str] = COMMAND
 ) -> AnyOutcome:
-    """Raises what the child refused with, or WorkFailed with its last line when it died."""
+    """Raises what the child refused with, WorkFailed with its last line when it died, or InvalidRequest for characters
+    that are no text."""
+    try:
+        line = encode_line(request)
+    except UnicodeEncodeError:
+        raise InvalidRequest("The text contains characters that are not text.") from None
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -49,12 +56,12 @@ async def run_in_child(
     tail = LineTail(logger)
     draining = asyncio.create_task(tail.drain(process.stderr), name=f"workbench {process.pid} stderr")
     try:
-        process.stdin.write(encode_line(request))  # the pipe stays open: its end would end the child
+        process.stdin.write(line)  # the pipe stays open: its end would end the child
         last = await _listen(process.stdout, on_progress)
         if last is None:
-            exit_code = await process.wait()
-            await draining
-            raise WorkFailed(_explain(exit_code, tail.lines))
+            with contextlib.suppress(TimeoutError):  # its pipe is closed, so it is about to end
+                await asyncio.wait_for(asyncio.gather(process.wait(), draining), _END_SECONDS)
+            raise WorkFailed(_explain(process.returncode or 0, tail.lines))
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -70,9 +77,9 @@ async def _listen(stdout: asyncio.StreamReader, on_progress: Callable[[float, st
     while line := await stdout.readline():
         try:
             report = decode_report(line)
-        except msgspec.DecodeError:
+        except msgspec.DecodeError as error:
             logger.exception("The workbench's report cannot be read")
-            return None
+            raise WorkFailed("its process says what makes no sense") from error
         if not isinstance(report, Progress):
             return report
         on_progress(report.fraction, report.words)
