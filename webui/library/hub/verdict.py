@@ -12,17 +12,21 @@ from webui.library.hub.values import FitVerdict
 from webui.library.memory_fit import sketch_fit
 from webui.types import Memory
 
-# Beside its weights a model needs its KV memory, compute buffers and the process. For the smallest context that is
-# loaded unasked (2,048 tokens) that is 0.27 GB + 0.4 GB of Llama 3.1 8B (4.9 GB), less of most others.
+# What a model needs at least beside its weights: KV memory for the smallest context that is loaded unasked, compute
+# buffers, the process. Set by memory_fit's plan for SmolLM2 135M (0.19 GB beside 0.10 GB of weights) and the KV memory
+# of Llama 3.1 8B (2,048 tokens in 32 layers with 8 heads of 128 numbers, keys and values: 0.27 GB beside 4.9 GB).
 _KV_SHARE = 0.06
-_OTHER_BYTES = 450_000_000
+_COMPUTE_SHARE = 0.15
+_MOST_COMPUTE_BYTES = 280_000_000
+_PROCESS_BYTES = 170_000_000
 _GPU_MARGIN_BYTES = 768 << 20  #: on each GPU, as memory_fit leaves it
 _RAM_RESERVE_BYTES = 256 << 20
 
 
 def judge_size(size_bytes: int, memory: Memory, *, can_offload: bool) -> FitVerdict:
     """From the bytes of its files."""
-    needed = round(size_bytes * (1 + _KV_SHARE)) + _OTHER_BYTES
+    compute = min(_MOST_COMPUTE_BYTES, round(size_bytes * _COMPUTE_SHARE))
+    needed = round(size_bytes * (1 + _KV_SHARE)) + compute + _PROCESS_BYTES
     ram = max(0, memory.ram_free - _RAM_RESERVE_BYTES)
     gpus = memory.gpus if can_offload else ()
     vram = sum(max(0, gpu.free_bytes - _GPU_MARGIN_BYTES) for gpu in gpus)
@@ -51,8 +55,8 @@ def judge_header(header: GgufHeader, name: str, memory: Memory, wishes: Wishes, 
 
 
 def _fits(needed: int, free: int, where: str, *, is_exact: bool) -> FitVerdict:
-    about = "" if is_exact else "about "
-    words = f"Fits{' ' + where if where else ''}: takes {about}{format_bytes(needed)} of {format_bytes(free)} free."
+    takes = f"takes {format_bytes(needed)}" if is_exact else f"needs at least {format_bytes(needed)}"
+    words = f"Fits{' ' + where if where else ''}: {takes} of {format_bytes(free)} free."
     return FitVerdict(fit="fits", words=words, needed_bytes=needed, free_bytes=free, is_exact=is_exact)
 
 
