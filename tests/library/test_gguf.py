@@ -172,3 +172,14 @@ def test_an_array_that_only_seems_to_be_known_is_walked_through(tmp_path: Path) 
         writer.write_tensors_to_file()
         writer.close()
     assert [read_header(tmp_path / f"{name}.gguf", known).name for name in "ab"] == ["a", "b"]
+
+
+def test_an_importance_matrix_names_no_architecture_and_is_not_damaged_for_that(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "m.imatrix.gguf", "")
+    writer.kv_data[0].clear()
+    writer.add_type("imatrix")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(UnsupportedModel, match="importance matrix, made for quantizing"):
+        read_header(tmp_path / "m.imatrix.gguf")

@@ -145,6 +145,7 @@ class Application:
             settings,
             records=self.records,
             ladder=create_ladder(settings, self.machine.measure),
+            memory=self.machine.memory,
             engine_factory=self._engine_factory,
             embedding_engine_factory=self._embedding_engine_factory,
             planner=with_tuning(planner, settings, lambda model: current_tuning(reports, model)),

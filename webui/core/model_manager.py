@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -67,6 +67,7 @@ class ModelManager:
         embedding_engine_factory: EmbeddingEngineFactory | None = None,
         planner: Planner | None = None,
         ladder: Ladder = no_ladder,
+        memory: Callable[[], Memory] = read_memory,
         restart_seconds: float = FIRST_SECONDS,
         guest_seconds: float = GUEST_SECONDS,
     ) -> None:
@@ -77,6 +78,7 @@ class ModelManager:
         self._settings = settings
         self._records = records
         self._guest_seconds = guest_seconds
+        self._memory = memory
         self.wishes = LoadWishes(settings, preferences, lambda: self._catalog)
         self._tasks = OwnedTasks()
         self._last: tuple[str, AskedFor] | None = None  # the page's, and how it was asked for
@@ -121,7 +123,7 @@ class ModelManager:
         )
 
     def memory(self) -> Memory:
-        return read_memory()
+        return self._memory()
 
     async def models(self) -> list[ModelFile]:
         """Every model on this machine, under the names that people gave them."""

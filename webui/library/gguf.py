@@ -154,6 +154,8 @@ def ensure_chat_model(header: GgufHeader, name: str) -> None:
 
 def describe(files: list[GgufFile], name: str) -> GgufHeader:
     """The header of a model whose parts are `files`; `name` is for the messages."""
+    if files[0].metadata.get("general.type") == "imatrix":  # the only kind that names no architecture
+        raise UnsupportedModel(name, _UNSUPPORTED_KINDS["imatrix"])
     fields = GgufFields(files[0].metadata, name)
     num_layers = fields.count("block_count", limit=_MAX_LAYERS)
     heads = fields.per_layer("attention.head_count", num_layers)
