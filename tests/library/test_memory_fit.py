@@ -18,6 +18,7 @@ from webui.engine import context_size
 from webui.engine.llama_context import create_context
 from webui.errors import LoadFailed, ModelTooBig
 from webui.library import model_sizes
+from webui.library.fit_words import warn_of_swapping
 from webui.library.gguf import GgufHeader, read_header
 from webui.library.gguf_layers import LayerMemory
 from webui.library.memory_fit import FitPlan, Wishes, plan_fit, sketch_fit
@@ -309,3 +310,19 @@ def test_a_file_that_tells_nothing_still_gets_a_plan(starter: GgufHeader, tmp_pa
     options = _plan(silent, machine(8)).options
     assert options.context_tokens == 8192
     assert options.kv_tokens >= 8192
+
+
+# --- a plan that leaves too little ---------------------------------------------------------------------------------
+
+
+def test_a_plan_that_leaves_too_little_is_told_before_the_machine_swaps(eight_billion: GgufHeader) -> None:
+    roomy = _plan(eight_billion, machine(24), ctx=8192, slots=1)
+    assert warn_of_swapping(roomy) is None
+    tight = _plan(eight_billion, machine((roomy.ram_needed + (300 << 20)) / GIB), ctx=8192, slots=1)
+    assert tight.fits
+    assert "may begin to swap once chats grow long. Choose a shorter context" in (warn_of_swapping(tight) or "")
+
+
+def test_what_does_not_fit_is_refused_rather_than_warned_of(eight_billion: GgufHeader) -> None:
+    plan = sketch_fit(eight_billion, "Model", machine(2.5), Wishes(ctx=8192), can_offload=True)
+    assert warn_of_swapping(plan) is None

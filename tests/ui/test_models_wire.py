@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from webui.core.work_orders import EditOrder, MergeOrder, SplitOrder
@@ -44,6 +46,8 @@ def test_a_badge_says_fits_fits_partly_or_too_big() -> None:
 def test_the_verdict_is_one_sentence() -> None:
     assert plan_sentence(plan(RAM)) == "It fits with 8k tokens of context."
     assert "20 of 32 layers on the GPU" in plan_sentence(plan(RAM, GPU))
+    tight = replace(RAM, free_bytes=2 * GB + GB // 2)
+    assert "This leaves 500 MB for everything else" in plan_sentence(plan(tight))
     assert plan_sentence(plan(FULL)).startswith("Too big: its weights alone take 4.0 GB, and 1.0 GB can be used.")
     assert plan_sentence(plan(LONG)).startswith("Too big by 2.0 GB with 8k tokens of context.")
 

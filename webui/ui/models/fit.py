@@ -12,6 +12,7 @@ from webui.core.application import Application
 from webui.core.fitting import FitSheet
 from webui.errors import GlasshouseError, format_bytes
 from webui.library.fit_plan import DeviceUse, FitPlan
+from webui.library.fit_words import warn_of_swapping
 from webui.types import KvType
 from webui.ui.model_view import format_tokens
 from webui.ui.models.part import Json
@@ -93,10 +94,10 @@ def plan_sentence(plan: FitPlan) -> str:
         return f"Too big by {format_bytes(missing)} with {context}. Choose less context, or a smaller type for it."
     on_gpu = sum(device.num_layers for device in plan.devices[1:])
     layers = sum(device.num_layers for device in plan.devices)
+    where = ""
     if len(plan.devices) > 1 and layers:
-        where = "all layers on the GPU" if on_gpu == layers else f"{on_gpu} of {layers} layers on the GPU"
-        return f"It fits with {context} and {where}."
-    return f"It fits with {context}."
+        where = " and all layers on the GPU" if on_gpu == layers else f" and {on_gpu} of {layers} layers on the GPU"
+    return " ".join(filter(None, (f"It fits with {context}{where}.", warn_of_swapping(plan))))
 
 
 def view_device(device: DeviceUse) -> Json:
