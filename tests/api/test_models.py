@@ -158,6 +158,21 @@ async def test_a_model_is_found_by_names_that_other_programs_use(client: httpx.A
     assert (await client.post(URL, json=ask("hi", model=name))).json()["model"] == STARTER
 
 
+async def test_what_is_changed_while_a_model_is_loaded_counts_from_the_next_answer(
+    client: httpx.AsyncClient, application: Application
+) -> None:
+    await client.post(f"{PLACE}/load")
+    await patch(client, title="Renamed", defaults={"system_prompt": "Sing."})
+    await client.post(URL, json=ask("hi"))
+    assert last_asked(application).messages[0].content == "Sing."
+    await until(lambda: application.models.status.model and application.models.status.model.name == "Renamed")
+    await client.post(f"{PLACE}/load")
+    assert len(application.models.alive) == 1
+    live = application.models.pool.get(STARTER)
+    assert live is not None and isinstance(live.engine, FakeEngine)
+    assert len(live.engine.asked) == 1, "another name is no reason to load it again"
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

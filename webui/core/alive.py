@@ -46,7 +46,7 @@ def describe_alive(live: LiveModel, *, is_page: bool, seconds_left: float | None
     status = live.status
     options = status.info.options if status.info else None
     return AliveModel(
-        model=live.target.model,
+        model=status.model or live.target.model,
         state=status.state,
         is_page=is_page,
         num_users=live.num_users,

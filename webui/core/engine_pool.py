@@ -16,6 +16,7 @@ from functools import partial
 from webui.core.engine import ProcessFactory
 from webui.core.fallback_plans import Ladder, walk_down
 from webui.core.live_model import LiveModel
+from webui.core.load_wishes import is_same
 from webui.core.model_load import ModelLoad
 from webui.core.planning import Planner, Target
 from webui.core.room import Room, find_room
@@ -129,7 +130,7 @@ class EnginePool:
         Raises as `ensure`. What must be refused is refused before anybody is touched. Cancelling this ends the load.
         """
         load = self._loads.get(target.model.id)
-        if load is not None and load.target != target:
+        if load is not None and not is_same(load.target, target):
             await self._give_up(load, is_replaced=True)
             load = None
         for other in list(self._loads.values()):
@@ -232,7 +233,9 @@ class EnginePool:
     def _present(self, load: ModelLoad) -> LiveModel | None:
         """The model as it is wanted, if it is there and nobody else waits for its room."""
         live = self._live.get(load.id)
-        if live is None or not live.is_ready or live.target != load.target or self._is_awaited(live, but_not_by=load):
+        if live is None or not live.is_ready or self._is_awaited(live, but_not_by=load):
+            return None
+        if not is_same(live.target, load.target):
             return None
         return live
 

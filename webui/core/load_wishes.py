@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +75,13 @@ class LoadWishes:
         except UnknownModel:
             _log.warning("The draft model %s is not there any more", name)
             return None
+
+
+def is_same(loaded: Target, wanted: Target) -> bool:
+    """Whether both load the same file in the same way; what people call it has nothing to do with that."""
+    one, other = loaded.model, wanted.model
+    is_file = (one.id, one.path, one.size_bytes) == (other.id, other.path, other.size_bytes)
+    return is_file and replace(loaded, model=other) == wanted
 
 
 def serves(choice: Choice, wanted: Target) -> Callable[[Target], bool]:

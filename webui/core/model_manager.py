@@ -107,6 +107,7 @@ class ModelManager:
         )
         self.catalog_changed: Signal[None] = self.files.changed
         self.pool.changed.subscribe(self._on_change)
+        records.changed.subscribe(lambda _: self._tasks.start(self._retitle()))
 
     # --- what is true ----------------------------------------------------------------------------------------------
 
@@ -258,8 +259,9 @@ class ModelManager:
 
     async def prefill(self, request: Asked, stop: asyncio.Event | None = None) -> AsyncGenerator[GenerationEvent, None]:
         """Read a draft ahead, under the same condition. Ends as `generate` does."""
-        choice = self._page.choice
-        if (engine := self._idle_engine()) is not None and choice is not None:
+        live = self._page.live
+        if (engine := self._idle_engine()) is not None and live is not None:
+            choice = self._page_choice(live)
             asked = request if isinstance(request, GenerationRequest) else request(await self._answering(choice))
             async with aclosing(engine.prefill(asked, stop=stop)) as events:
                 async for event in events:
@@ -297,9 +299,15 @@ class ModelManager:
     async def _find_engine(self, name: str | None) -> tuple[LiveModel, Choice]:
         if name is None:
             live = await self._page.ensure()
-            return live, self._page.choice or self.names.choice(live.target.model)
+            return live, self._page_choice(live)
         wanted = await self._want(name)
         return await self._ensure(wanted), wanted.choice
+
+    def _page_choice(self, live: LiveModel) -> Choice:
+        """What was chosen for the page, as it is kept by now."""
+        chosen = self._page.choice.preset if self._page.choice is not None else None
+        preset = self._records.preset(chosen.name) if chosen is not None else None
+        return self.names.choice(live.status.model or live.target.model, preset)
 
     async def _ensure(self, wanted: Wanted) -> LiveModel:
         try:
@@ -336,13 +344,20 @@ class ModelManager:
                 _log.warning("The chosen model is not there any more")
         return await self._want(choose_default(await self.models()).id)
 
+    async def _retitle(self) -> None:
+        """Those in memory are called as they are called now."""
+        named = {model.id: model for model in await self.models()}
+        for live in self.pool.alive:
+            if live.id in named and live.status.model is not None:
+                live.note(model=named[live.id])
+
     # --- what becomes of models ------------------------------------------------------------------------------------
 
     def _keep_alive(self, live: LiveModel) -> float:
         if live.keep_alive is not None:
             return live.keep_alive
         is_page = live is self._page.live
-        choice = self._page.choice if is_page and self._page.choice else self.names.choice(live.target.model)
+        choice = self._page_choice(live) if is_page else self.names.choice(live.target.model)
         return self.wishes.keep_alive(choice, is_page=is_page, guest_seconds=self._guest_seconds)
 
     def _on_change(self, live: LiveModel) -> None:

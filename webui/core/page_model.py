@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from webui.core.engine_pool import EnginePool
 from webui.core.live_model import LiveModel
+from webui.core.load_wishes import is_same
 from webui.core.model_choice import Choice
 from webui.core.model_load import Abandoned, ModelLoad
 from webui.core.planning import Target
@@ -91,12 +92,13 @@ class PageModel:
         self._restarts.cancel()
         self._restarts.succeeded()
         selection = self._selection
-        if selection is None and self.live is not None and self.live.is_ready and self.live.target == wanted.target:
+        live = self.live
+        if selection is None and live is not None and live.is_ready and is_same(live.target, wanted.target):
             self.choice = wanted.choice
             self.note_error(None)
             await on_loaded()
             return
-        if selection is None or selection.target != wanted.target:
+        if selection is None or not is_same(selection.target, wanted.target):
             self._abandon_selection(is_replaced=True)
             former, selection = selection, ModelLoad(wanted.target)
             selection.waits_for_room = False  # those who wait for it may come and go
