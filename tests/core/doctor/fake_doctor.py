@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ from webui.types import (
     GenerationEvent,
     GenerationRequest,
     ModelFile,
+    ModelKind,
+    Ranking,
+    RerankRequest,
     TextDelta,
     Timings,
     TokenLogprobs,
@@ -59,6 +63,8 @@ class FakeModel:
     knows_tools: bool = True
     reading: Callable[[EngineOptions], float] = lambda _options: 400.0  #: tokens a second
     writing: Callable[[EngineOptions], float] = lambda _options: 50.0
+    kind: ModelKind = "chat"
+    vectors: dict[str, tuple[float, float]] = field(default_factory=dict)  #: of texts that begin like this
     load_error: GlasshouseError | None = None
     before_answer: Callable[[], None] = lambda: None
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,7 +95,7 @@ class FakeDoctorEngine:
         self.is_running, self.options = True, options
         return EngineInfo(
             description=model.name, num_parameters=1, context_train=8192, options=options, device="CPU",
-            has_chat_template=True,
+            has_chat_template=True, kind=self._model.kind,
         )  # fmt: skip
 
     async def stop(self) -> None:
@@ -148,7 +154,14 @@ class FakeDoctorEngine:
         )
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        raise NotImplementedError
+        """Texts lie where the test says; others in one place."""
+        vectors = [self._model.vectors.get(str(text)[:5], (1.0, 0.0)) for text in request.inputs]
+        return Embeddings(
+            vectors=b"".join(struct.pack("<2f", *vector) for vector in vectors), dimensions=2, num_tokens=9
+        )
+
+    async def rerank(self, request: RerankRequest) -> Ranking:
+        return Ranking(scores=(0.9, 0.1)[: len(request.documents)], num_tokens=9)
 
 
 @dataclass

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from tests.core.doctor.fake_doctor import PLAN, FakeHouse, FakeModel, full_house, model_at, plan_if_alone
+from tests.core.doctor.fake_doctor import PLAN, FakeHouse, FakeModel, full_house, model_at, plan_if_alone, sensible
 from tests.core.fake_engine import FakeCatalog
 from tests.library.gguf_files import write_model
 from webui.core.doctor import quiet
@@ -17,7 +19,7 @@ from webui.core.doctor.doctor import Doctor, current_tuning
 from webui.core.doctor.limits import DoctorLimits
 from webui.core.neighbours import Neighbours
 from webui.core.planning import Planner, Target
-from webui.errors import DoctorBusy, DoctorNeedsRoom, LoadFailed, NoDoctorReport, UnknownModel
+from webui.errors import DoctorBusy, DoctorNeedsRoom, EngineDied, LoadFailed, NoDoctorReport, UnknownModel
 from webui.library.memory_fit import FitPlan
 from webui.store.database import Database
 from webui.store.doctor_reports import DoctorReports
@@ -31,6 +33,9 @@ from webui.types import (
     DoctorReport,
     DoctorStarted,
     EngineOptions,
+    GenerationRequest,
+    ModelFile,
+    ModelKind,
     Tuning,
 )
 
@@ -49,13 +54,16 @@ class Practice:
         self.fixed: frozenset[str] = frozenset()
         self.planner: Planner = lambda target, neighbours: PLAN
         self.doctor = Doctor(
-            FakeCatalog(self.file).find,
+            self._find,
             self.reports,
             self.house,
             self._plan,
             create_engine=model.create_engine,
             fixed_settings=lambda model: self.fixed,
         )
+
+    async def _find(self, name: str) -> ModelFile:
+        return await FakeCatalog(self.file).find(name)
 
     def _plan(self, target: Target, neighbours: Neighbours) -> FitPlan:
         return self.planner(target, neighbours)
@@ -160,6 +168,40 @@ async def test_what_cannot_be_loaded_is_a_finding(database: Database, path: Path
     os.truncate(path, 20)
     practice.model.load_error = None
     assert check(await practice.report(), "header").state == "fail"
+
+
+MUSIC = {"A man": (1.0, 0.1), "Someb": (1.0, 0.2), "The s": (0.1, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "vectors", "state"),
+    [
+        ("embedding", MUSIC, "ok"),
+        ("embedding", MUSIC | {"The s": (1.0, 0.15)}, "fail"),
+        ("embedding", MUSIC | {"The s": (math.nan, 0.15)}, "fail"),
+        ("rerank", {}, "ok"),
+    ],
+)
+async def test_models_that_embed_and_rank_have_their_own_checks(
+    database: Database, path: Path, kind: ModelKind, vectors: dict[str, tuple[float, float]], state: str
+) -> None:
+    practice = Practice(database, path, FakeModel(kind=kind, vectors=vectors))
+    practice.file = structs.replace(practice.file, kind=kind)
+    report = await practice.report()
+    assert report.state == state
+    assert check(report, "json").state == "skipped"
+    assert report.summary.startswith("Works. Here it reads") == (state == "ok")
+
+
+async def test_an_engine_that_dies_is_a_finding(database: Database, path: Path) -> None:
+    def dies(request: GenerationRequest) -> str:
+        if "JSON" in request.messages[-1].content:
+            raise EngineDied("it was killed")
+        return sensible(request)
+
+    report = await Practice(database, path, FakeModel(answer=dies)).report()
+    assert (report.state, check(report, "json").state, check(report, "tools").state) == ("fail", "fail", "skipped")
+    assert "it was killed" in report.summary
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

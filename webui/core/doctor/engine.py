@@ -15,6 +15,8 @@ from webui.types import (
     GenerationEvent,
     GenerationRequest,
     ModelFile,
+    Ranking,
+    RerankRequest,
 )
 
 
@@ -33,6 +35,8 @@ class DoctorEngine(Protocol):
     async def probe(self, asked: Tokenize | Render | Score) -> Finding: ...
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings: ...
+
+    async def rerank(self, request: RerankRequest) -> Ranking: ...
 
     async def stop(self) -> None: ...
 

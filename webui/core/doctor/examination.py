@@ -7,6 +7,7 @@ the report is kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,7 @@ from webui.core.doctor.tools_check import TITLE as TOOLS_TITLE
 from webui.core.doctor.tools_check import check_tools
 from webui.core.doctor.trial_plans import Machine
 from webui.core.doctor.trials import Trials
+from webui.core.doctor.vector_checks import check_ranking, check_vector_speed, check_vectors
 from webui.errors import EngineError, GlasshouseError
 from webui.library.gguf import GgufHeader, read_header
 from webui.library.hardware import count_physical_cores, read_memory
@@ -76,6 +78,10 @@ _DOING: dict[CheckName, str] = {
 _SIDE_BY_SIDE = 1.1  #: times the plan must be free for a second engine
 
 
+class _EngineGone(Exception):
+    """The engine died under a check, which tells it: nothing more can be asked."""
+
+
 @dataclass(slots=True)
 class Examination:
     """`plan` is how the model is started for this, or why it cannot be; `fixed` are settings that the person has
@@ -102,11 +108,15 @@ class Examination:
         try:
             subject = await self._admit(shelf, budget)
             if subject is not None:
-                await self._examine(subject, shelf)
+                with contextlib.suppress(_EngineGone):
+                    await self._examine(subject, shelf)
                 thinks = subject.thinks
         finally:
             await asyncio.shield(shelf.close())
-        self._skip_the_rest("it was not looked at after what was found before.")
+        is_chat = self.model.kind == "chat"
+        self._skip_the_rest(
+            "Not looked at after what was found before." if is_chat else "This is for models that chat."
+        )
         return DoctorReport(
             model_id=self.model.id,
             model_name=self.model.name,
@@ -143,6 +153,12 @@ class Examination:
         return Subject(self.model, header, info, engine, budget, quiet, load_seconds=shelf.load_seconds)
 
     async def _examine(self, subject: Subject, shelf: EngineShelf) -> None:
+        if subject.info.kind != "chat":
+            look = check_ranking if subject.info.kind == "rerank" else check_vectors
+            await self._check(subject, "output", lambda: look(subject))
+            if overall_state(self.checks) != "fail":
+                await self._check(subject, "speed", lambda: check_vector_speed(subject))
+            return
         await self._check(subject, "tokenizer", lambda: check_tokenizer(subject))
         await self._check(subject, "template", lambda: check_template(subject))
         await self._check(subject, "output", lambda: check_output(subject))
@@ -169,8 +185,9 @@ class Examination:
         except OutOfTime:
             words = "There was no time left for this: the model is slow on this machine."
             check = Check(name=name, title=CHECKS[name], state="skipped", words=words)
-        except EngineError:
-            raise
+        except EngineError as error:
+            self._add(Check(name=name, title=CHECKS[name], state="fail", words=error.message))
+            raise _EngineGone from error
         except GlasshouseError as error:
             check = Check(name=name, title=CHECKS[name], state="fail", words=error.message)
         self._add(check)
@@ -202,7 +219,7 @@ class Examination:
         done = {check.name for check in self.checks}
         for name, title in CHECKS.items():
             if name not in done:
-                self._add(Check(name=name, title=title, state="skipped", words=words[0].upper() + words[1:]))
+                self._add(Check(name=name, title=title, state="skipped", words=words))
 
 
 def _quiet_options(plan: FitPlan) -> EngineOptions:

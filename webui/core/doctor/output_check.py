@@ -1,7 +1,7 @@
 """Does the model write sense? Its logits are looked at, it foresees texts that every model has read, and it answers.
 
 The bounds come from SmolLM2 135M, the weakest model that is still of use, and from copies of it damaged in seventeen
-ways (seen in `tests/core/test_doctor_real.py`). In nats a byte, for the best of the known languages: 0.26 to 0.35
+ways (as `tests/core/doctor/test_real.py` does). In nats a byte, for the best of the known languages: 0.26 to 0.35
 intact; 0.40 to 0.55 with one tensor zeroed or all weights 20 % off, which still answers; 0.71 with twenty holes of
 64 KiB, which talks nonsense; 1.1 and more with weights 50 % off, layers or matrices swapped, the end of the file
 missing. Sampled answers of the intact one surprise by 0.8 to 1.7 nats a token, broken ones by 2 to 11 where they are

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from webui.core.doctor.trial_plans import TITLES
 from webui.core.doctor.words import join_words
-from webui.types import Check, CheckState, Trial, Tuning
+from webui.types import Check, CheckState, Figure, Trial, Tuning
 
 _ORDER: tuple[CheckState, ...] = ("skipped", "ok", "warn", "fail")
 _MUST_WORK = ("header", "tokenizer", "template", "output")
@@ -22,22 +22,27 @@ def overall_state(checks: Iterable[Check]) -> CheckState:
 def summarize(checks: Sequence[Check], tuning: Tuning, *, thinks: bool) -> str:
     """Does it work, what can it do, how fast is it, what is recommended."""
     found = {check.name: check for check in checks}
-    broken = [check for check in checks if check.state == "fail" and check.name in _MUST_WORK]
+    broken = [check for check in checks if check.state == "fail"]
     if broken:
         return broken[0].words
     doubts = [check.title.lower() for check in checks if check.state == "warn" and check.name in _MUST_WORK]
     words = [f"Works, with a doubt ({join_words(doubts)})." if doubts else "Works."]
     if (speed := found.get("speed")) is not None and speed.figures:
-        reading, writing = speed.figures[:2]
-        words.append(
-            f"Here it reads {reading.value:,.0f} tokens a second ({reading.label}) and writes {writing.value:,.1f} "
-            f"({writing.label})."
-        )
+        words.append(_speed_words(*speed.figures[:2]))
+    if all(found[name].state == "skipped" for name in _ABILITIES if name in found):
+        return " ".join(words)
     abilities = [f"{check.title}: {_ability(check)}" for check in checks if check.name in _ABILITIES]
     words.append("; ".join([*abilities, f"Thinking: {'yes' if thinks else 'no'}"]) + ".")
     if (advice := describe_tuning(tuning)) != "":
         words.append(f"Recommended here: {advice}.")
     return " ".join(words)
+
+
+def _speed_words(reading: Figure, writing: Figure) -> str:
+    words = f"Here it reads {reading.value:,.0f} tokens a second"
+    if writing.unit != reading.unit:  # it does not write
+        return f"{words}."
+    return f"{words} ({reading.label}) and writes {writing.value:,.1f} ({writing.label})."
 
 
 def describe_tuning(tuning: Tuning) -> str:

@@ -84,6 +84,8 @@ class Trials:
         except GlasshouseError as error:
             _log.warning("A trial of %s failed: %s", plan.setting, error)
             self.reasons[plan.setting] = f"{plan.value_of(plan.tried)} does not work here: {error.message}"
+            await self.shelf.drop(plan.tried)
+            await self.shelf.drop(usual)  # it may be the one that died
             return False
         if compared is None:
             self.reasons[plan.setting] = "there was no time left for it."
