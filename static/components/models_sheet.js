@@ -20,6 +20,7 @@ export default lazyPart(() => import("glasshouse/models_sheet.js"), {
     "preset",
     "change",
     "doctor",
+    "compare",
   ],
   bringWhen: (bring) => on("sheet", bring),
   empty: () => h("div", {hidden: true}),

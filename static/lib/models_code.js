@@ -4,6 +4,7 @@ import DOMPurify from "dompurify";
 import {h, ref} from "vue";
 import {copyText} from "glasshouse/dialog.js";
 import {icon} from "glasshouse/icon.js";
+import {jinja} from "glasshouse/models_jinja.js";
 import {notify} from "glasshouse/shell.js";
 
 const HIGHLIGHT_AT_MOST = 60_000; // characters
@@ -18,7 +19,9 @@ async function load() {
   if (isLoading) return;
   isLoading = true;
   try {
-    highlighter.value = (await import("glasshouse-vendor/highlight.js")).hljs;
+    const {hljs} = await import("glasshouse-vendor/highlight.js");
+    hljs.registerLanguage("jinja", jinja);
+    highlighter.value = hljs;
   } catch {
     isLoading = false; // offline just now: plain code until the next look
   }

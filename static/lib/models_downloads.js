@@ -54,7 +54,8 @@ function describe(job) {
     const left = job.secondsLeft === null ? "" : ` · ${formatSeconds(job.secondsLeft)} left`;
     return `${share} · ${formatBytes(job.speed)}/s${left}`;
   }
-  if (job.state === "done") return `${formatBytes(job.total)} · checked against the hub’s SHA-256`;
+  if (job.state === "done")
+    return `${formatBytes(job.total)} · ${/^https?:/.test(job.reference) ? "whole" : "checked against the hub’s SHA-256"}`;
   return `${STATES[job.state]} · ${share}`;
 }
 

@@ -127,12 +127,11 @@ export function modelRow(model, page, isDouble = false) {
             ),
           ]),
           h("div", {class: "row-marks"}, marks(model, page)),
-          h("p", {class: "row-facts numbers"}, [
-            model.problem ? model.fileName : factWords(model),
-            isDouble && h("span", model.fileName),
-            ...capabilityMarks(model.capabilities),
-            healthMark(model.health),
-          ]),
+        ]),
+        h("p", {class: "row-facts numbers"}, [
+          model.problem ? model.fileName : factWords(model),
+          isDouble && h("span", model.fileName),
+          h("span", {class: "row-capabilities"}, [...capabilityMarks(model.capabilities), healthMark(model.health)]),
         ]),
         h("p", {class: "row-size numbers"}, formatBytes(model.size)),
         h("div", {class: "row-fit"}, isIdle && !model.problem ? fitBadge(model.fit) : null),

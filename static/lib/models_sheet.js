@@ -7,10 +7,12 @@ import {freshId, openModal} from "glasshouse/dialog.js";
 import {formatBytes} from "glasshouse/format.js";
 import {problem, skeleton, tabBar} from "glasshouse/models_bits.js";
 import {changeTab, freshChange} from "glasshouse/models_change.js";
+import {freshCompare} from "glasshouse/models_compare.js";
 import {defaultsTab, freshDefaults} from "glasshouse/models_defaults.js";
 import {doctorTab, freshDoctor} from "glasshouse/models_doctor.js";
 import {fitTab, freshFit, takePlan} from "glasshouse/models_fit.js";
-import {freshOverview, overviewTab, titleLine} from "glasshouse/models_overview.js";
+import {titleLine} from "glasshouse/models_keepsakes.js";
+import {freshOverview, overviewTab} from "glasshouse/models_overview.js";
 import {factWords, loadButton, runningOf, starButton} from "glasshouse/models_row.js";
 import {on} from "glasshouse/shell.js";
 
@@ -36,6 +38,7 @@ const fresh = () => ({
   defaults: freshDefaults(),
   change: freshChange(),
   doctor: freshDoctor(),
+  compare: freshCompare(),
 });
 
 export default {
@@ -62,7 +65,7 @@ export default {
     /** @param {object} news */
     receive({id, error, saved, plan, estimates, ...news}) {
       if (id !== this.id) return;
-      for (const part of ["overview", "fit", "defaults", "change", "doctor"]) {
+      for (const part of ["overview", "fit", "defaults", "change", "doctor", "compare"]) {
         if (!news[part]) continue;
         Object.assign(this[part], news[part]);
         delete news[part];

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from webui.core.work_orders import EditOrder, MergeOrder, SplitOrder
 from webui.errors import InvalidRequest, ModelTooBig
 from webui.library.fit_plan import DeviceUse, FitPlan
 from webui.store.model_values import AdapterSetting
-from webui.types import EngineOptions
+from webui.types import EngineOptions, ModelFile
 from webui.ui.models.change import read_order
+from webui.ui.models.compare import is_kin
 from webui.ui.models.defaults import read_changes
 from webui.ui.models.discover import read_reference
 from webui.ui.models.fit import plan_sentence, read_wish
@@ -97,6 +100,24 @@ def test_descriptions_are_made_tidy() -> None:
     assert described["title"] is None
     assert described["tags"] == ("a b",)
     assert len(described["notes"]) == 4000
+
+
+def test_quantizations_of_one_model_are_kin() -> None:
+    large = ModelFile(
+        id="large",
+        name="Large",
+        path=Path("large-F16.gguf"),
+        size_bytes=2 * GB,
+        source="local",
+        architecture="llama",
+        num_parameters=10**9,
+        is_chat=True,
+        kind="chat",
+    )
+    assert is_kin(structs.replace(large, id="small", size_bytes=GB), large)
+    assert not is_kin(structs.replace(large, num_parameters=2 * 10**9), large)
+    assert not is_kin(structs.replace(large, architecture="qwen3"), large)
+    assert not is_kin(structs.replace(large, problem="It is damaged."), large)
 
 
 def test_seconds_left_are_told_in_round_numbers() -> None:

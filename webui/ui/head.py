@@ -16,7 +16,7 @@ from nicegui.dependencies import esm_modules
 
 from webui.assets import STATIC_DIR
 
-STYLE_SHEETS = ("tokens.css", "base.css", "chat.css", "panel.css", "dialogs.css", "models.css")
+STYLE_SHEETS = ("tokens.css", "base.css", "chat.css", "panel.css", "dialogs.css", "models.css", "sheet.css")
 FONT = "vendor/fonts/inter-latin-wght-normal.woff2"
 LATER = {"highlight.js", "blake3.js"}  # fetched when the first code block, or the first import, asks for it
 MODELS = "models_"  # what the Models page and a model's sheet fetch when they are opened first

@@ -18,6 +18,7 @@ from webui.errors import GlasshouseError, LoadOvertaken, UnknownModel
 from webui.types import ModelFile
 from webui.ui.components import COMPONENTS
 from webui.ui.models.change import ChangePart
+from webui.ui.models.compare import ComparePart
 from webui.ui.models.defaults import DefaultsPart
 from webui.ui.models.details import view_details
 from webui.ui.models.doctor import DoctorPart
@@ -47,6 +48,7 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
             "defaults": DefaultsPart(self, application, self._shown),
             "change": ChangePart(self, application, self._shown),
             "doctor": DoctorPart(self, application, self._shown),
+            "compare": ComparePart(self, application, self._shown),
         }
         self._overview = self._parts["overview"]
         self._overview.watch(application.models.changed, lambda _: self._tell_running())
@@ -98,7 +100,7 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
             return ("overview",)
         if not model.is_chat:
             return ("overview", "change")
-        return tuple(self._parts)
+        return ("overview", "fit", "defaults", "change", "doctor")
 
     async def _read_details(self, model: ModelFile) -> Json:
         if model.problem is not None:

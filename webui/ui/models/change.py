@@ -14,6 +14,7 @@ from webui.core.work_orders import EditOrder, FileOrder, JoinOrder, MergeOrder, 
 from webui.errors import GlasshouseError, InvalidRequest
 from webui.library.quantizations import QUANTIZATIONS, Quantization
 from webui.types import ModelFile
+from webui.ui.models.compare import KIND as COMPARE
 from webui.ui.models.part import Json
 from webui.ui.models.sheet_part import SheetPart, Shown
 from webui.workbench.protocol import Estimated, Written
@@ -43,7 +44,7 @@ class ChangePart(SheetPart):
         self.tell(model_id, change={"jobs": await self._view_jobs(model_id)})
 
     async def _view_jobs(self, model_id: str) -> list[Json]:
-        jobs = [job for job in self._app.workbench.jobs if job.model_id == model_id]
+        jobs = [job for job in self._app.workbench.jobs if job.model_id == model_id and job.kind != COMPARE]
         has_results = any(job.result_path for job in jobs)
         models = await self._app.models.models() if has_results else []
         ids = {model.path: model.id for model in models}
