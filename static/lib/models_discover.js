@@ -197,7 +197,11 @@ function presetCard(preset, page) {
           ),
         ]),
         preset.kind !== "chat" && badge("", preset.kind),
-        fitBadge(preset.fit),
+        preset.state === "gone"
+          ? badge("warn", "gone", "The hub does not have it any more")
+          : preset.state === "denied"
+            ? badge("warn", "gated", "Its makers ask for consent on the hub first")
+            : fitBadge(preset.fit),
       ]),
       h("p", {class: "preset-words"}, preset.words),
       h("div", {class: "preset-foot"}, [
@@ -206,7 +210,8 @@ function presetCard(preset, page) {
           {class: "row-facts numbers"},
           [preset.variant, aboutBytes(preset), preset.license].filter(Boolean).join(" · "),
         ),
-        downloadButton({reference: `${preset.repo}:${preset.variant}`, name: preset.name}, page),
+        preset.state !== "gone" &&
+          downloadButton({reference: `${preset.repo}:${preset.variant}`, name: preset.name}, page),
       ]),
     ]),
   ]);

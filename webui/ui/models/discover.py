@@ -43,8 +43,7 @@ class DiscoverPart(Part):
         fits = await asyncio.gather(
             *(self._app.hub.judge(each.size_bytes or each.preset.size_bytes) for each in presets)
         )
-        known = [each for each in zip(presets, fits, strict=True) if each[0].state != "gone"]
-        self.send(presets=[view_preset(preset, fit) for preset, fit in known])
+        self.send(presets=[view_preset(preset, fit) for preset, fit in zip(presets, fits, strict=True)])
 
     async def _on_search(self, event: GenericEventArguments) -> None:
         query = str(event.args)
