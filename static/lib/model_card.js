@@ -86,7 +86,7 @@ function progress(model, panel) {
       h("i", {style: {width: `${Math.max(2, share * 100)}%`}}),
     ),
     h("p", {class: "model-progress-words numbers"}, [
-      h("span", share < 1 ? "Loading · reading weights" : "Loading · warming up"),
+      h("span", text || (share < 1 ? "Loading · reading weights" : "Loading · warming up")),
       h("span", `${percent} %`),
     ]),
   ]);

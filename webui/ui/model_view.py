@@ -57,7 +57,7 @@ def view_status(status: ModelStatus) -> Json:
 
 def _running_words(status: ModelStatus) -> str:
     if status.info is None:
-        return ""
+        return status.note or ""  # a smaller plan that is tried
     parts = [f"Running on {status.info.device}"]
     parts.append(status.note or f"{format_tokens(status.info.options.context_tokens)} context")
     if not status.info.has_chat_template:

@@ -80,7 +80,7 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
             self.run_method("receive", {"id": model_id, "error": {"place": "sheet", "text": error.message}})
             return
         self._shown.model = model
-        self._overview.tell(model_id, model=self._view_row(model), tabs=self._tabs(model), **self._view_running())
+        self._overview.tell(model_id, model=self._view_row(model), tabs=choose_tabs(model), **self._view_running())
         firsts = await asyncio.gather(self._read_details(model), *(part.first(model) for part in self._parts.values()))
         for news in firsts:
             self._overview.tell(model_id, **news)
@@ -91,16 +91,6 @@ class ModelSheet(Element, component=COMPONENTS / "models_sheet.js"):
         if found is None:
             raise UnknownModel(model_id)
         return found
-
-    def _tabs(self, model: ModelFile) -> Sequence[str]:
-        """A broken file can only be looked at and deleted; what is no chat model has no answers to set."""
-        if model.problem is not None:
-            return ("overview",)
-        if model.kind == "adapter":
-            return ("overview",)
-        if not model.is_chat:
-            return ("overview", "change")
-        return ("overview", "fit", "defaults", "change", "doctor")
 
     async def _read_details(self, model: ModelFile) -> Json:
         if model.problem is not None:
@@ -196,3 +186,12 @@ def read_description(given: Json) -> dict[str, Any]:
     if "notes" in given:
         changes["notes"] = str(given["notes"]).strip()[:_NOTES_LENGTH]
     return changes
+
+
+def choose_tabs(model: ModelFile) -> Sequence[str]:
+    """A broken file can only be looked at and deleted; what is no chat model has no answers to set."""
+    if model.problem is not None or model.kind == "adapter":
+        return ("overview",)
+    if not model.is_chat:
+        return ("overview", "change", "doctor")
+    return ("overview", "fit", "defaults", "change", "doctor")
