@@ -73,6 +73,7 @@ export default {
       Object.assign(this, news);
       if (plan) takePlan(this, plan);
       if (estimates) Object.assign(this.change.estimates, estimates);
+      if (error?.place === "fit") this.fit.isAsking = false;
       if (error) this.errors = {...this.errors, [error.place]: error.text};
       if (saved) this.showSaved();
       if (!this.tabs.includes(this.tab)) this.tab = "overview";

@@ -39,8 +39,9 @@ class ModelsPage(Element, component=COMPONENTS / "models_page.js"):
         self._downloads = DownloadsPart(self, application)
         self._parts: list[Part] = [self._yours, self._places, self._discover, self._downloads]
         self._props["initial"] = {"folder": str(application.settings.models_dir)}
-        self._yours.watch(application.models.changed, lambda _: self._send_if_watched(self._yours.view_running))
-        self._yours.watch(application.models.alive_changed, lambda _: self._send_if_watched(self._yours.view_running))
+        self._ready: frozenset[str] = frozenset()
+        self._yours.watch(application.models.changed, lambda _: self._on_running())
+        self._yours.watch(application.models.alive_changed, lambda _: self._on_running())
         self._yours.watch(application.downloads.changed, lambda _: self._send_if_watched(self._downloads.view_jobs))
         self._yours.watch(application.models.catalog_changed, lambda _: self._refresh())
         self._yours.watch(application.records.changed, lambda _: self._refresh())
@@ -60,6 +61,13 @@ class ModelsPage(Element, component=COMPONENTS / "models_page.js"):
     def _send_if_watched(self, view: Any) -> None:
         if self._is_watched:
             self._yours.send(**view())
+
+    def _on_running(self) -> None:
+        self._send_if_watched(self._yours.view_running)
+        ready = frozenset(each.model.id for each in self._app.models.alive if each.state == "ready")
+        if ready != self._ready:  # what fits changes with what is in memory
+            self._ready = ready
+            self._refresh()
 
     def _refresh(self) -> None:
         if self._is_watched:

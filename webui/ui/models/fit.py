@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, get_args
 
 from nicegui.element import Element
@@ -19,25 +20,25 @@ from webui.ui.models.part import Json
 from webui.ui.models.sheet_part import SheetPart, Shown
 from webui.ui.sampling_input import read_count
 
+_FRESH_SECONDS = 15.0
+
 
 class FitPart(SheetPart):
-    """The file's header and the machine's memory are read once for each sheet that is opened, then it is sums."""
+    """The file's header and the machine's memory are read when the sliders begin to move, then it is sums."""
 
     def __init__(self, element: Element, application: Application, shown: Shown) -> None:
         super().__init__(element, application, shown)
         self._sheet: FitSheet | None = None
-        self._sheet_of: str | None = None
+        self._made_at = 0.0
         element.on("plan", self._on_plan)
 
     def leave(self) -> None:
-        self._sheet = self._sheet_of = None
+        self._sheet = None
 
     async def _on_plan(self, event: GenericEventArguments) -> None:
         model_id = str(event.args["id"])
         try:
-            if self._sheet is None or self._sheet_of != model_id:
-                self._sheet, self._sheet_of = await self._app.fitting.sheet(model_id), model_id
-            sheet = self._sheet
+            sheet = await self._find_sheet(model_id)
             wish = read_wish(event.args)
             plan = sheet.plan(**wish)
         except GlasshouseError as error:
@@ -45,6 +46,13 @@ class FitPart(SheetPart):
             return
         limits = view_limits(sheet, plan, wish)
         self.tell(model_id, fit={"limits": limits}, plan=view_plan(plan, limits["numLayers"]))
+
+    async def _find_sheet(self, model_id: str) -> FitSheet:
+        """The one that is at hand, unless it is of another model or of a machine as it was a while ago."""
+        now = time.monotonic()
+        if self._sheet is None or self._sheet.model.id != model_id or now - self._made_at > _FRESH_SECONDS:
+            self._sheet, self._made_at = await self._app.fitting.sheet(model_id), now
+        return self._sheet
 
 
 def read_wish(given: Json) -> dict[str, Any]:
