@@ -22,6 +22,7 @@ def hub(application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The hub that the application asks, with one small model."""
     with FakeHub() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
         hub.add(REPO, {NAME: write_model(tmp_path / "m.gguf").read_bytes(), "Tiny-Q8_0.gguf": b"GGUF" + bytes(90_000)})
         yield hub
 

@@ -15,6 +15,7 @@ import hashlib
 import json
 import re
 import socket
+import sys
 import threading
 from collections import defaultdict, deque
 from collections.abc import Mapping
@@ -94,8 +95,7 @@ class FakeHub:
         class Handler(_Handler):
             fake = hub
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = int(self._server.server_address[1])
         self.endpoint = f"http://127.0.0.1:{self.port}"
 
@@ -137,6 +137,15 @@ class FakeHub:
     def asked_for(self, name: str) -> list[Asked]:
         """The GETs of a file, those that were sent on to the other origin once only."""
         return [each for each in self.requests if each.method == "GET" and each.path.endswith(f"/{name}")]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that were killed leave broken pipes, which are nobody's failure here."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
