@@ -15,6 +15,7 @@ from functools import partial
 
 from webui.core.engine import ProcessFactory
 from webui.core.fallback_plans import Ladder, walk_down
+from webui.core.idle_timers import IdleTimers
 from webui.core.live_model import LiveModel
 from webui.core.load_wishes import is_same
 from webui.core.model_load import ModelLoad
@@ -53,8 +54,8 @@ class EnginePool:
         self._awaited: dict[ModelLoad, tuple[LiveModel, ...]] = {}  # busy ones that a load waits for
         self._placing = asyncio.Lock()  # who takes or gives memory is decided one at a time
         self._room_changed = asyncio.Event()
-        self._timers: dict[LiveModel, asyncio.TimerHandle] = {}
         self._tasks = OwnedTasks()
+        self._timers = IdleTimers(lambda live: self._tasks.start(self._stop_if_idle(live)))
         self._is_closed = False
 
     # --- what is true ----------------------------------------------------------------------------------------------
@@ -68,8 +69,7 @@ class EnginePool:
 
     def seconds_left(self, live: LiveModel) -> float | None:
         """Until it goes because nobody uses it; None while it is used, or when it stays."""
-        timer = self._timers.get(live)
-        return None if timer is None else max(0.0, timer.when() - asyncio.get_running_loop().time())
+        return self._timers.seconds_left(live)
 
     def is_idle(self, live: LiveModel) -> bool:
         return live.is_ready and not live.num_users and live not in self._bringing
@@ -98,7 +98,7 @@ class EnginePool:
     @contextmanager
     def hold(self, live: LiveModel, *, keep_alive: float | None = None) -> Iterator[None]:
         """The same for a model that was just ensured."""
-        self._stop_timer(live)
+        self._timers.stop(live)
         if keep_alive is not None:
             live.keep_alive = keep_alive
         try:
@@ -283,18 +283,13 @@ class EnginePool:
 
     def _settle(self, live: LiveModel) -> None:
         """It may be idle now: it goes after a while, or at once when somebody waits for its room."""
-        self._stop_timer(live)
+        self._timers.stop(live)
         if not self.is_idle(live):
             return
         self._wake()
         seconds = self._keep_alive(live)
         if seconds >= 0 and not self._is_closed:
-            loop = asyncio.get_running_loop()
-            self._timers[live] = loop.call_later(seconds, lambda: self._tasks.start(self._stop_if_idle(live)))
-
-    def _stop_timer(self, live: LiveModel) -> None:
-        if (timer := self._timers.pop(live, None)) is not None:
-            timer.cancel()
+            self._timers.start(live, seconds)
 
     async def _stop_if_idle(self, live: LiveModel) -> None:
         async with self._placing:
@@ -308,7 +303,7 @@ class EnginePool:
 
     def _on_change(self, live: LiveModel) -> None:
         if not live.is_alive:
-            self._stop_timer(live)
+            self._timers.stop(live)
             if self._live.get(live.id) is live:
                 del self._live[live.id]
             self._wake()

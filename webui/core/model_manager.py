@@ -17,26 +17,27 @@ from typing import cast
 from webui.config import Settings
 from webui.core.adapters import AdapterChoice, find_adapters
 from webui.core.alive import AliveModel, Answering, Asked, describe_alive
+from webui.core.chooser import Chooser
 from webui.core.engine import EmbeddingEngineFactory, Engine, EngineFactory, ProcessFactory
 from webui.core.engine_pool import EnginePool
 from webui.core.fallback_plans import Ladder, no_ladder
 from webui.core.live_model import LiveModel
-from webui.core.load_wishes import NOTHING_ASKED, AskedFor, LoadWishes, serves
+from webui.core.load_wishes import AskedFor, LoadWishes, serves
 from webui.core.model_choice import Choice, ModelNames
 from webui.core.model_files import ModelFiles
 from webui.core.model_load import Abandoned
 from webui.core.model_records import ModelRecords
 from webui.core.neighbours import Neighbours
 from webui.core.page_model import PageModel, Wanted
-from webui.core.planning import STATE_FOLDER, Planner, Target, choose_default, create_planner
+from webui.core.planning import STATE_FOLDER, Planner, Target, create_planner
 from webui.core.restarts import FIRST_SECONDS
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
-from webui.errors import ContextTooLarge, EngineStopped, UnknownModel, UnsupportedModel
+from webui.errors import EngineStopped
 from webui.library.catalog import Catalog
 from webui.library.hardware import read_memory
 from webui.library.memory_fit import FitPlan
-from webui.store.preferences import PreferenceChanges, Preferences
+from webui.store.preferences import Preferences
 from webui.types import (
     Finished,
     GenerationEvent,
@@ -81,7 +82,7 @@ class ModelManager:
         self._memory = memory
         self.wishes = LoadWishes(settings, preferences, lambda: self._catalog)
         self._tasks = OwnedTasks()
-        self._last: tuple[str, AskedFor] | None = None  # the page's, and how it was asked for
+        self._chooser = Chooser(self.names, self.wishes, preferences, settings)
 
         def factory_for(model: ModelFile) -> ProcessFactory:
             embeds = model.kind in {"embedding", "rerank"} and embedding_engine_factory is not None
@@ -92,7 +93,7 @@ class ModelManager:
         )
         self._page = PageModel(
             self.pool,
-            choose=self._choose,
+            choose=self._chooser.choose,
             describe=lambda live: self.names.choice(live.target.model),
             restart_seconds=restart_seconds,
         )
@@ -107,7 +108,7 @@ class ModelManager:
         )
         self.catalog_changed: Signal[None] = self.files.changed
         self.pool.changed.subscribe(self._on_change)
-        records.changed.subscribe(lambda _: self._tasks.start(self._retitle()))
+        records.changed.subscribe(self._on_records)
 
     # --- what is true ----------------------------------------------------------------------------------------------
 
@@ -138,14 +139,14 @@ class ModelManager:
     async def default(self) -> ModelFile:
         """The model that the next message starts while none is loaded. Raises NoModel, or UnknownModel when the one
         that `--model` names is not there."""
-        return (await self._choose()).choice.model
+        return (await self._chooser.choose()).choice.model
 
     async def fit(
         self, name: str, *, ctx: int | None = None, gpu_layers: int | None = None, kv_type: KvType | None = None
     ) -> FitPlan:
         """What loading this model in place of the page's would take. Raises ModelTooBig, or what is wrong with the
         file."""
-        wanted = await self._want(name, AskedFor(ctx, gpu_layers, kv_type))
+        wanted = await self._chooser.want(name, AskedFor(ctx, gpu_layers, kv_type))
         return (await self.pool.plan(wanted.target, self._page.live)).plan
 
     async def target(self, name: str) -> Target:
@@ -178,21 +179,7 @@ class ModelManager:
         the old model was answering end with EngineStopped. A newer `load` or `unload` ends this one (LoadOvertaken).
         A `ctx` beyond what the model was trained for is refused (ContextTooLarge).
         """
-        asked = AskedFor(ctx, gpu_layers, kv_type)
-        wanted = await self._want(name, asked)
-        model = wanted.choice.model
-        if ctx is not None and 0 < model.context_train < ctx:
-            raise ContextTooLarge(model.name, ctx, model.context_train)
-        changes = PreferenceChanges(model_id=wanted.choice.name)
-        if ctx is not None:
-            changes["ctx"] = ctx
-        if gpu_layers is not None:
-            changes["gpu_layers"] = gpu_layers
-
-        async def remember() -> None:
-            self._last = (wanted.choice.name, asked)
-            await self._preferences.set(**changes)
-
+        wanted, remember = await self._chooser.select(name, AskedFor(ctx, gpu_layers, kv_type))
         await self._page.load(wanted, remember)
         if keep_alive is not None and self._page.live is not None:
             self.pool.keep(self._page.live, keep_alive)
@@ -300,7 +287,7 @@ class ModelManager:
         if name is None:
             live = await self._page.ensure()
             return live, self._page_choice(live)
-        wanted = await self._want(name)
+        wanted = await self._chooser.want(name)
         return await self._ensure(wanted), wanted.choice
 
     def _page_choice(self, live: LiveModel) -> Choice:
@@ -320,29 +307,10 @@ class ModelManager:
         named = [AdapterChoice(each.name, each.scale) for each in defaults.adapters]
         return Answering(choice.model, choice.name, defaults, await self.find_adapters(named))
 
-    async def _want(self, name: str, asked: AskedFor = NOTHING_ASKED) -> Wanted:
-        """Raises UnknownModel, and UnsupportedModel for what is made for something else than chat."""
-        choice = await self.names.find(name)
-        if choice.model.kind in {"embedding", "rerank"} and choice.model.problem is None:
-            raise UnsupportedModel(choice.model.name, "it is made for search and embeddings, not for writing")
-        return Wanted(choice, await self.wishes.target(choice, asked))
+    # --- what becomes of models ------------------------------------------------------------------------------------
 
-    async def _choose(self) -> Wanted:
-        """What the page gets when nothing is loaded."""
-        if self._last is not None:
-            try:
-                return await self._want(*self._last)
-            except UnknownModel:
-                self._last = None
-        if self._settings.model is not None:
-            return await self._want(self._settings.model)
-        chosen = self._preferences.get().model_id
-        if chosen is not None:
-            try:
-                return await self._want(chosen)
-            except UnknownModel:
-                _log.warning("The chosen model is not there any more")
-        return await self._want(choose_default(await self.models()).id)
+    def _on_records(self, _: None) -> None:
+        self._tasks.start(self._retitle())
 
     async def _retitle(self) -> None:
         """Those in memory are called as they are called now."""
@@ -350,8 +318,6 @@ class ModelManager:
         for live in self.pool.alive:
             if live.id in named and live.status.model is not None:
                 live.note(model=named[live.id])
-
-    # --- what becomes of models ------------------------------------------------------------------------------------
 
     def _keep_alive(self, live: LiveModel) -> float:
         if live.keep_alive is not None:
@@ -361,8 +327,8 @@ class ModelManager:
         return self.wishes.keep_alive(choice, is_page=is_page, guest_seconds=self._guest_seconds)
 
     def _on_change(self, live: LiveModel) -> None:
-        if live.is_ready and live is self._page.live and self._last is None:
-            self._last = (live.id, NOTHING_ASKED)  # nobody chose; what came is what comes again
+        if live.is_ready and live is self._page.live:
+            self._chooser.note_first(live.id)
         if live.is_ready and not live.is_noted:
             live.is_noted = True
             self._tasks.start(self._records.note_use(live.target.model))
