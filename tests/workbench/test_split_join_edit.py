@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -179,3 +180,25 @@ def test_progress_goes_from_nothing_to_everything(model: Path, tmp_path: Path) -
     assert fractions == sorted(fractions)
     assert fractions[0] < 0.3 and fractions[-1] > 0.95
     assert heard[0].words.startswith("Writing Wide-00001-of-") and heard[-1].words == "Checking what was written"
+
+
+def test_mutated_files_make_errors_or_whole_files_and_nothing_else(model: Path, tmp_path: Path) -> None:
+    """A byte of the header is another one: what is not refused is written so that it can be read again."""
+    whole = bytearray(model.read_bytes())
+    random = Random(11)
+    bad, num_refused = tmp_path / "bad.gguf", 0
+    for number in range(150):
+        place = random.randrange(8, 1200)
+        content = whole[:]
+        content[place] = random.randrange(256)
+        bad.write_bytes(content)
+        request = EditMetadata(
+            source=str(bad), output_dir=str(tmp_path), file_name=f"{number}.gguf", values={"general.name": "New"}
+        )
+        try:
+            run_request(request, lambda _, __: None)
+        except GlasshouseError:
+            num_refused += 1
+        else:
+            (tmp_path / f"{number}.gguf").unlink()
+    assert 10 < num_refused < 150

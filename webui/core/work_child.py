@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -31,6 +32,9 @@ from webui.workbench.protocol import (
 logger = logging.getLogger(__name__)
 
 _END_SECONDS = 5.0
+# Small matrix products: one thread takes 1.9 s for those of a merge into SmolLM2, two that wait for each other on two
+# busy cores take 13.9 s. GOMP_SPINCOUNT as for engines.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "GOMP_SPINCOUNT": "300"}
 
 COMMAND = (sys.executable, "-m", "webui.workbench")
 
@@ -50,6 +54,7 @@ async def run_in_child(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=MAX_LINE_BYTES,
+        env=_ENVIRONMENT | os.environ,
         start_new_session=True,  # Ctrl-C in the terminal is for this process
     )
     assert process.stdin and process.stdout and process.stderr  # noqa: S101 - all three are pipes

@@ -110,7 +110,7 @@ def _read_importance(request: Quantize, layout: Layout) -> tuple[Importance | No
     if not names & set(importance):
         raise InvalidRequest(f"“{path.name}” was made for another model: it knows none of the tensors of this one.")
     strangers = len(set(importance) - names)
-    note = f"“{path.name}” tells of {strangers} tensors that the model does not have; they were passed over."
+    note = f"What “{path.name}” tells of tensors that the model does not have ({strangers}) was passed over."
     return importance, (note,) if strangers else ()
 
 

@@ -21,6 +21,7 @@ _WANTS_IMATRIX = re.compile(r"will require an imatrix")
 _NEEDS_IMATRIX = re.compile(r"requires an i(?:mportance )?matrix|Missing importance matrix")
 _REASONS = (
     (r"bad_alloc|failed to allocate", "memory ran out"),
+    (r"iostream error", "the disk could not be written to; it may be full"),
     (r"imatrix contains non-finite", "the importance matrix holds numbers that are none"),
     (r"no tensor type fallback is defined for type (\w+)", "the model's tensors have rows that {0} cannot hold"),
     (r"no dequantization available|cannot dequantize", "llama.cpp cannot read the numbers of this file's types back"),
