@@ -136,6 +136,8 @@ class Examination:
     async def _admit(self, shelf: EngineShelf, budget: Budget) -> Subject | None:
         """Read the header and load the model; None when it cannot be, which the header's check tells."""
         self._progress(budget, "header")
+        quiet = Quiet(self.is_busy, budget, on_wait=lambda is_waiting: self._progress(budget, None, is_waiting))
+        await quiet.wait()  # loading alone would slow down whoever is answered
         try:
             if isinstance(self.plan, GlasshouseError):
                 raise self.plan
@@ -149,7 +151,6 @@ class Examination:
             return None
         budget.give_back(budget.used)
         self._add(check_header(self.model, header))
-        quiet = Quiet(self.is_busy, budget, on_wait=lambda is_waiting: self._progress(budget, None, is_waiting))
         return Subject(self.model, header, info, engine, budget, quiet, load_seconds=shelf.load_seconds)
 
     async def _examine(self, subject: Subject, shelf: EngineShelf) -> None:

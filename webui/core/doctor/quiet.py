@@ -40,7 +40,7 @@ class Quiet:
     async def undisturbed(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do the work while nobody uses the models; when somebody begins to, it is cancelled and done again later."""
         while True:
-            await self._wait()
+            await self.wait()
             began_at = self._budget.now()
             task = asyncio.ensure_future(work())
             watching = asyncio.ensure_future(self._until_busy())
@@ -54,7 +54,7 @@ class Quiet:
                 await asyncio.gather(task, watching, return_exceptions=True)
             self._budget.give_back(self._budget.now() - began_at)
 
-    async def _wait(self) -> None:
+    async def wait(self) -> None:
         """Until nobody has used the models for a moment; at once when nobody does."""
         if not self._is_busy():
             return
