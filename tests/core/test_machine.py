@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 from webui.core.machine import Machine
 from webui.types import Gpu, Memory
@@ -24,6 +25,14 @@ def test_the_child_tells_what_nvml_does_not() -> None:
     assert found.memory().gpus == (), "nobody waits for a child just to look"
     assert found.measure().gpus == (Gpu(name="Radeon", total_bytes=8, free_bytes=6),)
     assert found.memory().gpus == found.measure().gpus
+
+
+def test_a_list_of_many_models_asks_once(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    found = machine(f"open({str(asked)!r}, 'a').write('x'); {TELLS}")
+    for _ in range(3):
+        assert len(found.measure().gpus) == 1
+    assert asked.read_text() == "x"
 
 
 def test_a_child_that_dies_or_babbles_means_no_gpu() -> None:

@@ -16,7 +16,7 @@ from tests.engine.tiny_embedding_models import write_bert
 from tests.library.gguf_files import write_model
 from webui.config import Settings
 from webui.core.neighbours import Footprint, Neighbours, memory_beside, memory_without
-from webui.core.planning import Target, choose_default, create_planner
+from webui.core.planning import Target, choose_default, create_ladder, create_planner
 from webui.errors import LoadFailed, ModelTooBig
 from webui.library.catalog import find_starter
 from webui.library.embedding_fit import BATCH_SEQUENCES
@@ -171,3 +171,14 @@ def test_models_that_cannot_chat_are_never_the_default() -> None:
     starter = model_file("starter", source="starter")
     assert choose_default([embeddings, starter]) == starter
     assert choose_default([model_file("mine"), embeddings, starter]) == model_file("mine")
+
+
+def test_smaller_plans_for_a_failed_load_keep_what_the_engine_is_told(settings: Settings) -> None:
+    target = Target(starter_file(), chat_template="{{ messages }}")
+    failed = create_planner(settings)(target, Neighbours())
+    steps = create_ladder(settings)(target, failed)
+    assert steps
+    assert steps[0].plan.options.num_slots < failed.options.num_slots
+    assert all(step.plan.ram_needed < failed.ram_needed for step in steps)
+    assert {step.plan.options.state_dir for step in steps} == {failed.options.state_dir}
+    assert {step.plan.options.chat_template for step in steps} == {"{{ messages }}"}

@@ -68,6 +68,8 @@ def test_hybrid_models_keep_kv_in_some_layers_only(tmp_path: Path) -> None:
         more=lambda w: w.add_uint32("qwen3next.full_attention_interval", 2),
     )
     assert read_header(interval).num_kv_heads == (0, 2)
+    silent = write_model(tmp_path / "c.gguf", architecture="qwen3next")
+    assert read_header(silent).num_kv_heads == (0, 0), "every fourth layer, and this one has two"
 
 
 def windows(path: Path) -> list[bool]:

@@ -18,6 +18,7 @@ from webui.api import (
     docs,
     doctor,
     embeddings,
+    fit,
     hub,
     jobs,
     metrics,
@@ -51,7 +52,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
     app.state.application = application
     app.state.stopping = asyncio.Event()
     for module in (
-        native, metrics, openai, embeddings, adapters, uploads, models, hub, stores, jobs, doctor, compare,
+        native, metrics, openai, embeddings, adapters, uploads, models, fit, hub, stores, jobs, doctor, compare,
         conversations
     ):  # fmt: skip
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])

@@ -46,8 +46,10 @@ class FitSheet:
 
     @property
     def kv_types(self) -> tuple[KvType, ...]:
-        """Those that the model's attention heads can have."""
-        return usable_kv_types(self.needs.header) if self.needs.is_chat else ("f16",)
+        """Those that the model's attention heads can have; smaller ones need flash attention."""
+        if not self.needs.is_chat or self.needs.wishes.flash_attention == "off":
+            return ("f16",)
+        return usable_kv_types(self.needs.header)
 
     def plan(self, ctx: int | None = None, gpu_layers: int | None = None, kv_type: KvType | None = None) -> FitPlan:
         """What loading it so would take; look at `fits`. None: as it would be loaded without being asked for."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -20,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 _COMMAND = (sys.executable, "-m", "webui.engine.devices")
 _SECONDS = 30  # loading a GPU's driver for the first time may take a while
+_FRESH_SECONDS = 3.0  # a list of many models asks for each of them
 
 
 class Machine:
@@ -36,6 +39,8 @@ class Machine:
         self._read = memory
         self._has_backend = has_backend
         self._others: tuple[Gpu, ...] = ()
+        self._asked_at = -_FRESH_SECONDS
+        self._lock = threading.Lock()  # planners run in threads
 
     def memory(self) -> Memory:
         """As it is now; a GPU that NVML does not know as it was when last measured."""
@@ -43,11 +48,14 @@ class Machine:
         return memory if memory.gpus else msgspec.structs.replace(memory, gpus=self._others)
 
     def measure(self) -> Memory:
-        """As it is now. Takes a moment where a child must be asked."""
+        """As it is now, or was a moment ago. Takes its time where a child must be asked."""
         memory = self._read()
         if memory.gpus or not self._has_backend():
             return memory
-        self._others = self._ask()
+        with self._lock:
+            if time.monotonic() - self._asked_at >= _FRESH_SECONDS:
+                self._others = self._ask()
+                self._asked_at = time.monotonic()
         return msgspec.structs.replace(memory, gpus=self._others)
 
     def _ask(self) -> tuple[Gpu, ...]:

@@ -40,7 +40,7 @@ class Neighbours:
 def memory_beside(memory: Memory, neighbours: Neighbours) -> Memory:
     """The memory as it will be for a newcomer, once those who leave are gone and those who stay have what is theirs.
 
-    Graphics memory is shared out evenly over the GPUs, as a plan takes it. Processes are asked, so it takes a moment.
+    Graphics memory is each GPU's own, as the plan took it. Processes are asked, so it takes a moment.
     """
     for leaving in neighbours.leaving:
         memory = memory_without(memory, leaving)
@@ -55,24 +55,32 @@ def memory_without(memory: Memory, running: Footprint) -> Memory:
     Of RAM only what the process holds alone counts: the weights that it maps from the file are page cache, which the
     system counts as available already.
     """
-    vram = running.plan.vram_needed if running.is_loaded else 0
-    return _change(memory, ram=private_bytes(running.pid), vram=vram)
+    vram = _vram(memory, running.plan) if running.is_loaded else [0] * len(memory.gpus)
+    return _change(memory, private_bytes(running.pid), vram)
 
 
 def _memory_with(memory: Memory, running: Footprint) -> Memory:
     """The memory once this engine has taken all that it was promised; states of idle chats in RAM are a promise too."""
     plan = running.plan
     missing = max(0, plan.ram_needed + plan.options.parked_bytes - private_bytes(running.pid))
-    return _change(memory, ram=-missing, vram=0 if running.is_loaded else -plan.vram_needed)
+    vram = [0 if running.is_loaded else -taken for taken in _vram(memory, plan)]
+    return _change(memory, -missing, vram)
 
 
-def _change(memory: Memory, *, ram: int, vram: int) -> Memory:
+def _vram(memory: Memory, plan: FitPlan) -> list[int]:
+    """What the plan takes of each GPU; shared out evenly where it was made for other ones."""
+    gpus = plan.devices[1:]
+    if len(gpus) == len(memory.gpus):
+        return [gpu.needed_bytes for gpu in gpus]
+    return [plan.vram_needed // len(memory.gpus)] * len(memory.gpus) if memory.gpus else []
+
+
+def _change(memory: Memory, ram: int, vram: list[int]) -> Memory:
     """So many bytes more (or less) free, never more than there is nor less than nothing."""
     ram_free = min(memory.ram_total, max(0, memory.ram_free + ram))
-    share = vram // len(memory.gpus) if memory.gpus else 0
     gpus = tuple(
-        msgspec.structs.replace(gpu, free_bytes=min(gpu.total_bytes, max(0, gpu.free_bytes + share)))
-        for gpu in memory.gpus
+        msgspec.structs.replace(gpu, free_bytes=min(gpu.total_bytes, max(0, gpu.free_bytes + change)))
+        for gpu, change in zip(memory.gpus, vram, strict=True)
     )
     return msgspec.structs.replace(memory, ram_free=ram_free, gpus=gpus)
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Collection
 from pathlib import Path
 
-from webui.library.gguf_file import Span
+from webui.library.gguf_metadata import Span
 
 _WINDOW_BYTES = 1 << 20
 

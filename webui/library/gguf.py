@@ -188,7 +188,7 @@ def describe(files: list[GgufFile], name: str) -> GgufHeader:
         num_merges=files[0].array_lengths.get("tokenizer.ggml.merges", 0),
         sliding_window=sliding_window(fields),
         num_experts=fields.count("expert_count"),
-        num_experts_used=fields.count("expert_used_count"),
+        num_experts_used=fields.count("expert_used_count") if _has_expert_layers(fields, num_layers) else 0,
         expert_length=fields.count("expert_feed_forward_length"),
         recurrent_width=recurrent_width(fields),
         pooling_type=fields.count("pooling_type"),
@@ -200,6 +200,10 @@ def describe(files: list[GgufFile], name: str) -> GgufHeader:
         output_bytes=sum(other.values()) - input_bytes,
         has_output="output.weight" in other,
     )
+
+
+def _has_expert_layers(fields: GgufFields, num_layers: int) -> bool:
+    return fields.count("leading_dense_block_count") < num_layers
 
 
 def _quantization(fields: GgufFields, files: list[GgufFile]) -> str:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 
 from webui.errors import DamagedGguf
-from webui.library.gguf_file import MetadataValue
+from webui.library.gguf_metadata import MetadataValue
 
 MAX_COUNT = (1 << 31) - 1  #: llama.cpp keeps these in 32 bits
 

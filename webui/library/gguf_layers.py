@@ -17,6 +17,7 @@ _SWA_PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "gpt-oss": 2} | dict.fr
 )
 _FULL_FIRST = {"smallthinker"}  # of each group the first layer, not the last, attends to everything
 _CHUNKED = {"llama4": 8192}  # tokens; the file need not say
+_FULL_INTERVALS = dict.fromkeys(("qwen3next", "qwen35", "qwen35moe"), 4)  # where the file does not say
 _BOTH = {"falcon-h1"}  # every layer attends and remembers
 _PLAIN_LAYERS = {"nemotron_h", "nemotron_h_moe"}  # without KV and with a feed-forward: they remember nothing
 
@@ -70,7 +71,7 @@ def num_kv_heads(fields: GgufFields, num_layers: int) -> tuple[int, ...]:
     n-th layer; some models let their last layers use the KV of earlier ones."""
     key = "attention.head_count_kv" if fields.has("attention.head_count_kv") else "attention.head_count"
     heads = fields.per_layer(key, num_layers)
-    interval = fields.count("full_attention_interval")
+    interval = fields.count("full_attention_interval", _FULL_INTERVALS.get(fields.architecture, 0))
     num_own = num_layers - fields.count("attention.shared_kv_layers") - fields.count("nextn_predict_layers")
     return tuple(
         count if layer < num_own and (interval < 2 or (layer + 1) % interval == 0) else 0
