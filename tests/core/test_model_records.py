@@ -137,3 +137,13 @@ async def test_defaults_that_cannot_act_are_refused(shelf: Shelf, defaults: Mode
     with pytest.raises(InvalidDefault):
         await shelf.records.update(await shelf.only(), defaults=defaults)
     assert shelf.records.of(await shelf.only()).defaults == ModelDefaults()
+
+
+async def test_half_a_character_is_stored_as_what_it_is(shelf: Shelf, database: Database) -> None:
+    shelf.put("Model.gguf")
+    model = await shelf.only()
+    await shelf.records.update(
+        model, notes="\ud800!", title="a\ud800b", defaults=ModelDefaults(system_prompt="\udfff?")
+    )
+    (kept,) = (await ModelRecordStore(database).all()).values()
+    assert (kept.notes, kept.title, kept.defaults.system_prompt) == ("?!", "a b", "??")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
+
 from webui.config import LARGEST_CONTEXT
 from webui.core.adapters import MAX_ADAPTERS, MAX_SCALE
 from webui.errors import InvalidDefault
@@ -46,8 +48,9 @@ def clean_notes(notes: str) -> str:
     return _as_text(notes)
 
 
-def check_defaults(defaults: ModelDefaults) -> None:
-    """Raises InvalidDefault with the name of the first one that cannot be."""
+def clean_defaults(defaults: ModelDefaults) -> ModelDefaults:
+    """The same, its texts such that they can be stored. Raises InvalidDefault with the name of the first one that
+    cannot be."""
     if defaults.ctx is not None and not MIN_CONTEXT <= defaults.ctx <= LARGEST_CONTEXT:
         raise InvalidDefault("ctx", f"a context has {MIN_CONTEXT} to {LARGEST_CONTEXT:,} tokens, not {defaults.ctx:,}")
     if defaults.gpu_layers is not None and not -1 <= defaults.gpu_layers < 2**31:
@@ -63,6 +66,8 @@ def check_defaults(defaults: ModelDefaults) -> None:
             raise InvalidDefault("adapters", f"a scale is between -{MAX_SCALE:g} and {MAX_SCALE:g}")
     _check_length("system_prompt", defaults.system_prompt or "", MAX_PROMPT)
     _check_length("chat_template", defaults.chat_template or "", MAX_TEMPLATE)
+    texts = {name: text for name in ("system_prompt", "chat_template") if (text := getattr(defaults, name)) is not None}
+    return msgspec.structs.replace(defaults, **{name: _as_text(text) for name, text in texts.items()})
 
 
 def _one_line(name: str, text: str, longest: int) -> str:

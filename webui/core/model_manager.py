@@ -228,7 +228,7 @@ class ModelManager:
         seconds that the model stays in memory afterwards, negative for ever.
         """
         live, choice = await self._find_engine(model)
-        with self.pool.hold(live, keep_alive=keep_alive):
+        with self.pool.hold(live, keep_alive=choice.insists.keep_alive if keep_alive is None else keep_alive):
             engine = cast("Engine", live.running_engine())
             asked = request if isinstance(request, GenerationRequest) else request(await self._answering(choice))
             async with aclosing(engine.generate(asked, stop=stop)) as events:

@@ -15,7 +15,7 @@ from typing import TypedDict, Unpack
 
 import msgspec
 
-from webui.core.kept_words import check_defaults, clean_notes, clean_preset_name, clean_tags, clean_title
+from webui.core.kept_words import clean_defaults, clean_notes, clean_preset_name, clean_tags, clean_title
 from webui.core.signal import Signal
 from webui.core.template_check import CheckTemplate, check_template
 from webui.errors import UnknownPreset
@@ -91,7 +91,7 @@ class ModelRecords:
         if "notes" in changes:
             changes["notes"] = clean_notes(changes["notes"])
         if "defaults" in changes:
-            await self._check(changes["defaults"], self.of(model).defaults)
+            changes["defaults"] = await self._checked(changes["defaults"], self.of(model).defaults)
         async with self._lock:
             record = await self._change(model, **changes)
         self.changed.emit(None)
@@ -125,12 +125,12 @@ class ModelRecords:
         """Keep a preset of this model in place of one with the same name. Raises as `update`."""
         name = clean_preset_name(preset.name)
         former = self.preset(name)
-        await self._check(preset.defaults, former.defaults if former else ModelDefaults())
+        defaults = await self._checked(preset.defaults, former.defaults if former else ModelDefaults())
         async with self._lock:
             await self._change(model)  # a preset belongs to a record
             row = self._rows[(model.path.name, model.size_bytes)]
             created_at = former.created_at if former else time.time()
-            saved = ModelPreset(name=name, model_id=model.id, defaults=preset.defaults, created_at=created_at)
+            saved = ModelPreset(name=name, model_id=model.id, defaults=defaults, created_at=created_at)
             await self._store.save_preset(row, saved)
             self._presets[name.casefold()] = (row, saved)
         self.changed.emit(None)
@@ -211,10 +211,11 @@ class ModelRecords:
     async def _load_presets(self) -> None:
         self._presets = {preset.name.casefold(): (row, preset) for row, preset in await self._store.presets()}
 
-    async def _check(self, defaults: ModelDefaults, former: ModelDefaults) -> None:
-        check_defaults(defaults)
+    async def _checked(self, defaults: ModelDefaults, former: ModelDefaults) -> ModelDefaults:
+        defaults = clean_defaults(defaults)
         if defaults.chat_template and defaults.chat_template != former.chat_template:
             await self._check_template(defaults.chat_template)
+        return defaults
 
 
 def _key(record: ModelRecord) -> tuple[str, int]:
