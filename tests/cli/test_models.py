@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Glasshouse
 from tests.library.gguf_files import write_model
+from tests.support.fake_hub import FakeHub
 
 
 @pytest.fixture
@@ -97,6 +98,24 @@ def test_a_second_name_costs_no_disk(glasshouse: Glasshouse, models: Path) -> No
     assert (copied["defaults"]["system_prompt"], copied["defaults"]["ctx"]) == ("Answer in rhymes.", 1024)
     assert glasshouse("rm", "poet", "bard").output == "Removed poet, bard.\n"
     assert (models / "Tiny-1B-Q4_K_M.gguf").exists()
+
+
+def test_a_model_comes_from_the_hub_without_a_server(
+    glasshouse: Glasshouse, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = write_model(tmp_path / "source.gguf").read_bytes()
+    with FakeHub() as hub:
+        hub.add("me/Tiny-GGUF", {"Tiny-Q4_K_M.gguf": content})
+        monkeypatch.setenv("GLASSHOUSE_HUB_ENDPOINT", hub.endpoint)
+        listed = glasshouse("pull", "me/Tiny-GGUF", "--list")
+        assert listed.stdout.splitlines()[1].startswith("me/Tiny-GGUF:Q4_K_M")
+        pulled = glasshouse("pull", "me/Tiny-GGUF:Q4_K_M")
+        assert pulled.exit_code == 0, pulled.output
+        private = glasshouse("pull", "me/Nothing-GGUF")  # the hub does not tell what is private from what is not there
+        assert (private.exit_code, len(private.stderr.splitlines())) == (1, 1)
+    assert (folder / "models" / "me" / "Tiny-GGUF" / "Tiny-Q4_K_M.gguf").read_bytes() == content
+    offline = glasshouse("search", "anything")
+    assert (offline.exit_code, len(offline.stderr.splitlines())) == (1, 1)
 
 
 def test_without_a_server_nothing_is_in_memory(glasshouse: Glasshouse) -> None:

@@ -12,15 +12,21 @@ import pytest
 from tests.cli.conftest import Glasshouse
 from tests.conftest import ServerStarter
 from tests.support.server import clean_environment
+from webui.cli.complete import complete_model
 from webui.core.running_server import RunningServer, read_running_server, write_running_server
 
 STARTER = "SmolLM2-135M-Instruct.Q4_1"
 
 
-def test_it_talks_to_the_server_that_runs(glasshouse: Glasshouse, folder: Path, start_server: ServerStarter) -> None:
+def test_it_talks_to_the_server_that_runs(
+    glasshouse: Glasshouse, folder: Path, start_server: ServerStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = start_server(folder=folder, args=["--threads", "1"])
     told = read_running_server(folder / "data")
     assert (told and told.url, told and told.pid) == (server.base_url, server.pid)
+
+    monkeypatch.setenv("GLASSHOUSE_DATA_DIR", str(folder / "data"))
+    assert complete_model("smol") == [STARTER], "the shell completes names of models"
 
     loaded = glasshouse("load", STARTER, "--ctx", "512")
     assert loaded.output == "SmolLM2 135M Instruct is loaded.\n"
@@ -36,6 +42,7 @@ def test_it_talks_to_the_server_that_runs(glasshouse: Glasshouse, folder: Path, 
     assert (shell.stdout, shell.stderr) == ("[", ""), "a reader that has enough is no error to talk about"
 
     server.stop()
+    assert complete_model("smol") == []
     assert read_running_server(folder / "data") is None
     assert "No server is running" in glasshouse("ps").stderr
 

@@ -111,7 +111,7 @@ def exit_code(error: GlasshouseError) -> int:
             return 4
         case Refused(status=404):
             return 3
-        case Refused(status=401 | 403 | 421):
+        case Refused(kind="sign_in_required" | "wrong_passphrase" | "too_many_attempts" | "forbidden_origin"):
             return 4
         case _:
             return 1
