@@ -63,14 +63,15 @@ async def run_in_child(
     try:
         process.stdin.write(line)  # the pipe stays open: its end would end the child
         last = await _listen(process.stdout, on_progress)
+        with contextlib.suppress(TimeoutError):  # it has said its last word, so it is about to end
+            await asyncio.wait_for(asyncio.gather(process.wait(), draining), _END_SECONDS)
         if last is None:
-            with contextlib.suppress(TimeoutError):  # its pipe is closed, so it is about to end
-                await asyncio.wait_for(asyncio.gather(process.wait(), draining), _END_SECONDS)
             raise WorkFailed(_explain(process.returncode or 0, tail.lines))
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
         draining.cancel()
     if isinstance(last, Failed):
         raise last.error
