@@ -8,16 +8,14 @@ slots, where memory is scarce. It loads nothing and does not ask the machine: `m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate
 
 from msgspec import structs
 
 from webui.errors import LoadFailed, ModelTooBig
+from webui.library.device_sums import DeviceSums
 from webui.library.fit_plan import DeviceUse, FitPlan, Wishes
 from webui.library.gguf import GgufHeader
-from webui.library.gpu_split import Run, split_layers
 from webui.library.hardware import has_gpu_backend
 from webui.library.model_sizes import KV_STEP, KvShape, ModelSizes, round_up
 from webui.types import EngineOptions, KvType, Memory
@@ -30,9 +28,6 @@ WHOLE_CONVERSATIONS = 2  #: whole contexts that a shared KV memory holds side by
 FEWEST_STREAMS = 4  #: separate memories are not worth having fewer answers side by side than this (or than asked for)
 MOST_PARKED_BYTES = 1 << 30
 
-_GPU_PROCESS_BYTES = 400_000_000  # RAM that a GPU runtime takes once layers are offloaded
-_GPU_MARGIN_BYTES = 768 << 20  # on each GPU: its runtime's context, and a desktop that wants a little more
-_MAX_RESERVE_BYTES = 256 << 20
 _PARKED_SHARE = 8  # states of idle conversations get this part of what the plan leaves free
 
 
@@ -80,31 +75,11 @@ class _Planner:
 
     def __init__(self, header: GgufHeader, memory: Memory, wishes: Wishes, can_offload: bool) -> None:
         self._sizes = ModelSizes(header, wishes.kv_type, wishes.flash_attention)
-        self._draft = ModelSizes(wishes.draft, "f16", "auto") if wishes.draft else None
-        self._memory = memory
+        draft = ModelSizes(wishes.draft, "f16", "auto") if wishes.draft else None
+        self._devices = DeviceSums(self._sizes, draft, memory)
         self._wishes = wishes
         self._gpu_layers: dict[KvShape, int] = {}
         self._offloads = bool(memory.gpus) and wishes.gpu_layers != 0 and can_offload
-
-    # --- what there is ---------------------------------------------------------------------------------------------
-
-    @property
-    def usable_ram(self) -> int:
-        """Free RAM less a little for everybody else on the machine."""
-        return max(0, self._memory.ram_free - self._reserved_ram)
-
-    @property
-    def _reserved_ram(self) -> int:
-        return min(_MAX_RESERVE_BYTES, self._memory.ram_total // 32)
-
-    @property
-    def _free_vram(self) -> list[int]:
-        return [gpu.free_bytes for gpu in self._memory.gpus]
-
-    def _usable_vram(self, shape: KvShape) -> int:
-        """Each GPU that is used needs a compute buffer and a margin of its own; one too full for these is not used."""
-        overhead = self._sizes.compute(shape) + _GPU_MARGIN_BYTES
-        return sum(max(0, free - overhead) for free in self._free_vram)
 
     # --- the layout ------------------------------------------------------------------------------------------------
 
@@ -139,7 +114,7 @@ class _Planner:
             return False
         kv = sum(gpu.kv_bytes for gpu in gpus)
         others = sum(gpu.weights_bytes + gpu.other_bytes for gpu in gpus)
-        return not kv or kv * share <= self._usable_vram(shape) - others
+        return not kv or kv * share <= self._devices.usable_vram(shape) - others
 
     def _choose_shared(self, context: int) -> KvShape:
         """Room for one whole context at least, for WHOLE_CONVERSATIONS at most; in between what is left beside the
@@ -147,45 +122,31 @@ class _Planner:
         slots, sizes = self._wishes.slots, self._sizes
         least, most = round_up(context), round_up(context * min(slots, WHOLE_CONVERSATIONS))
         largest = KvShape.shared(slots, context, most)
-        free = self._usable_vram(largest) if self._offloads else self.usable_ram - sizes.process
+        free = self._devices.usable_vram(largest) if self._offloads else self._devices.usable_ram - sizes.process
         room = min(free // 4, free - sizes.weights - sizes.compute(largest))
         affordable = room // sizes.kv_per_token // KV_STEP * KV_STEP if sizes.kv_per_token else most
         return KvShape.shared(slots, context, max(least, min(most, affordable)))
 
     def _choose_gpu_layers(self, shape: KvShape) -> int:
+        """The count includes the output layer, as llama.cpp's does."""
         if shape not in self._gpu_layers:
             self._gpu_layers[shape] = self._most_gpu_layers(shape)
         return self._gpu_layers[shape]
 
     def _most_gpu_layers(self, shape: KvShape) -> int:
-        """As many as fit, every GPU's run on its GPU; the count includes the output layer, as llama.cpp's does."""
         if not self._offloads:
             return 0
         most = self._sizes.num_layers + 1
         asked = self._wishes.gpu_layers
         if asked is not None:
             return most if asked < 0 else min(asked, most)
-        costs = _LayerCosts(self._sizes, shape)
-        rooms = self._rooms(shape)
-        for count in range(most, 0, -1):
-            runs = split_layers(self._sizes.num_layers, count, self._free_vram)
-            if all(costs.of(run) <= room for run, room in zip(runs, rooms, strict=True) if run[0] < run[1]):
-                return count
-        return 0
-
-    def _rooms(self, shape: KvShape) -> list[int]:
-        """What each GPU has for layers. A draft model goes to the first one."""
-        overhead = self._sizes.compute(shape) + _GPU_MARGIN_BYTES
-        rooms = [free - overhead for free in self._free_vram]
-        rooms[0] -= self._draft_bytes(shape)
-        return rooms
+        return self._devices.most_layers(shape)
 
     # --- the sums --------------------------------------------------------------------------------------------------
 
     def _make(self, shape: KvShape) -> FitPlan:
         sizes, layers = self._sizes, self._choose_gpu_layers(shape)
-        gpus = tuple(self._gpu_uses(shape, layers))
-        ram = self._ram_use(shape, layers, gpus)
+        ram, *gpus = devices = self._devices.uses(shape, layers)
         return FitPlan(
             options=self._options(shape, layers),
             weights_bytes=sizes.weights,
@@ -193,44 +154,8 @@ class _Planner:
             compute_bytes=sizes.compute(shape),
             ram_needed=ram.needed_bytes,
             vram_needed=sum(gpu.needed_bytes for gpu in gpus),
-            devices=(ram, *gpus),
+            devices=devices,
         )
-
-    def _ram_use(self, shape: KvShape, layers: int, gpus: tuple[DeviceUse, ...]) -> DeviceUse:
-        sizes, draft = self._sizes, self._draft_bytes(shape)
-        if layers > sizes.num_layers and self._draft is not None:
-            draft = self._draft.vocabulary  # the rest is on the GPU
-        return DeviceUse(
-            name="RAM",
-            total_bytes=self._memory.ram_total,
-            free_bytes=self._memory.ram_free,
-            reserved_bytes=self._reserved_ram,
-            weights_bytes=sizes.weights - sizes.offloaded_weights(layers),
-            kv_bytes=sizes.kv(shape) - sum(gpu.kv_bytes for gpu in gpus),
-            compute_bytes=sizes.compute(shape),
-            other_bytes=sizes.process + draft + (_GPU_PROCESS_BYTES if layers else 0),
-            num_layers=sizes.num_layers - sum(gpu.num_layers for gpu in gpus),
-        )
-
-    def _gpu_uses(self, shape: KvShape, layers: int) -> Iterator[DeviceUse]:
-        sizes = self._sizes
-        costs = _LayerCosts(sizes, shape)
-        draft = self._draft_bytes(shape) if layers else 0
-        runs = split_layers(sizes.num_layers, layers, self._free_vram)
-        for gpu, (first, end) in zip(self._memory.gpus, runs, strict=True):
-            is_used = first < end
-            kv = costs.kv_of((first, end))
-            yield DeviceUse(
-                name=gpu.name,
-                total_bytes=gpu.total_bytes,
-                free_bytes=gpu.free_bytes,
-                weights_bytes=costs.of((first, end)) - kv,
-                kv_bytes=kv,
-                compute_bytes=sizes.compute(shape) if is_used else 0,
-                other_bytes=draft if is_used else 0,
-                num_layers=min(end, sizes.num_layers) - min(first, sizes.num_layers),
-            )
-            draft = 0 if is_used else draft
 
     def _options(self, shape: KvShape, layers: int) -> EngineOptions:
         gpu_layers = -1 if layers > self._sizes.num_layers else layers
@@ -247,31 +172,11 @@ class _Planner:
             threads=self._wishes.threads,
         )
 
-    def _draft_bytes(self, shape: KvShape) -> int:
-        """A second model with a KV memory of the same shape; counted wherever it may go."""
-        draft = self._draft
-        return 0 if draft is None else draft.vocabulary + draft.weights + draft.kv(shape) + draft.compute(shape)
-
     def with_parking(self, plan: FitPlan) -> FitPlan:
         parked = self._wishes.parked_bytes
         if parked is None:
-            parked = min(MOST_PARKED_BYTES, (self.usable_ram - plan.ram_needed) // _PARKED_SHARE)
+            parked = min(MOST_PARKED_BYTES, (self._devices.usable_ram - plan.ram_needed) // _PARKED_SHARE)
         return replace(plan, options=structs.replace(plan.options, parked_bytes=parked))
-
-
-class _LayerCosts:
-    """Bytes of any run of layers with one shape of the KV memory, each in one subtraction."""
-
-    def __init__(self, sizes: ModelSizes, shape: KvShape) -> None:
-        kv = sizes.layer_kv(shape)
-        self._kv = [0, *accumulate(kv), sum(kv)]
-        self._weights = [0, *accumulate(sizes.layer_weights), sum(sizes.layer_weights) + sizes.output]
-
-    def kv_of(self, run: Run) -> int:
-        return self._kv[run[1]] - self._kv[run[0]]
-
-    def of(self, run: Run) -> int:
-        return self._weights[run[1]] - self._weights[run[0]] + self.kv_of(run)
 
 
 def _check_kv_type(header: GgufHeader, name: str, kv_type: KvType) -> None:
