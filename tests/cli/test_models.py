@@ -114,6 +114,7 @@ def test_a_model_comes_from_the_hub_without_a_server(
         private = glasshouse("pull", "me/Nothing-GGUF")  # the hub does not tell what is private from what is not there
         assert (private.exit_code, len(private.stderr.splitlines())) == (1, 1)
     assert (folder / "models" / "me" / "Tiny-GGUF" / "Tiny-Q4_K_M.gguf").read_bytes() == content
+    monkeypatch.setenv("GLASSHOUSE_HUB_ENDPOINT", "http://127.0.0.1:9")
     offline = glasshouse("search", "anything")
     assert (offline.exit_code, len(offline.stderr.splitlines())) == (1, 1)
 
