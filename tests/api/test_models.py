@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def asked_of(application: Application) -> list[GenerationRequest]:
 async def test_a_preset_is_a_model_of_its_own_for_programs(client: httpx.AsyncClient, application: Application) -> None:
     await patch(client, defaults={"sampling": {"temperature": 0.1}, "system_prompt": "Be brief."})
     body = {"model": STARTER, "defaults": {"system_prompt": "You are a pirate."}}
-    kept = await client.put("/manage/named-presets/Captain Flint", json=body)
+    undeclared = {"content-type": "application/x-www-form-urlencoded"}  # as curl -d says
+    kept = await client.put("/manage/named-presets/Captain Flint", content=json.dumps(body), headers=undeclared)
     assert (kept.status_code, kept.json()["model"]) == (200, STARTER)
     listed = (await client.get("/v1/models")).json()["data"]
     assert [each["base_model"] for each in listed if each["id"] == "Captain Flint"] == [STARTER]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+_MANAGE = ("/manage/",)
 _UNDECLARED = ("", "application/x-www-form-urlencoded", "text/plain")
 
 
@@ -19,9 +20,13 @@ class AssumeJson:
         self._prefixes = prefixes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(self._prefixes):
+        if scope["type"] == "http" and self._takes_json(scope["method"], scope["path"]):
             scope = {**scope, "headers": list(scope["headers"])}
             headers = MutableHeaders(scope=scope)
             if headers.get("content-type", "").split(";")[0].strip().lower() in _UNDECLARED:
                 headers["Content-Type"] = "application/json"
         await self._app(scope, receive, send)
+
+    def _takes_json(self, method: str, path: str) -> bool:
+        """Pieces of an import come by PATCH and are no JSON."""
+        return path.startswith(self._prefixes if method == "POST" else _MANAGE) and method in {"POST", "PUT", "PATCH"}
