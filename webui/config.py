@@ -78,7 +78,9 @@ class Settings(BaseSettings):
         default=None, description="GGUF of a small model with the same vocabulary that guesses ahead"
     )
     idle_unload: str | None = Field(
-        default=None, description="Unload a model that nobody uses for so long: 90, 5m, 1h, never"
+        default=None,
+        description="Unload a model that nobody uses for so long: 90, 5m, 1h, never "
+        "(default: the page's model stays, others go after 10m)",
     )
     models_dir: Path = Field(default_factory=_default_models_dir, description="Where models are found and imported to")
     extra_models_dirs: Annotated[list[Path], NoDecode] = Field(
