@@ -14,13 +14,16 @@ from tests.core.test_model_manager import ask, ask_and_answer
 from tests.core.waiting import until
 from webui.config import Settings
 from webui.core.model_manager import ModelManager
+from webui.core.model_records import ModelRecords
 from webui.core.neighbours import Neighbours
 from webui.core.planning import Planner, Target
 from webui.errors import EngineDied, EngineStopped, LoadFailed, LoadOvertaken, ModelTooBig, OutOfMemory
 from webui.library.fit_ladder import FitStep
 from webui.library.memory_fit import DeviceUse, FitPlan
+from webui.store.model_values import ModelDefaults, ModelPreset
 from webui.types import ModelStatus, TextDelta
 
+BRIEF = ModelDefaults(system_prompt="Be brief.")
 SIZES = {"tiny": 1, "small": 2, "newcomer": 2, "starter": 3, "large": 6}
 
 
@@ -160,6 +163,20 @@ async def test_a_person_may_choose_what_a_program_has_loaded_already(
     await models.load("large")
     assert engines.started == ["small", "large"], "it is not loaded twice"
     assert (alive(models), models.status.model) == (["large"], model_file("large"))
+
+
+async def test_a_preset_loads_its_model_anew_only_for_what_loading_decides(
+    new_manager: NewManager, records: ModelRecords, engines: FakeEngines
+) -> None:
+    models = new_manager()
+    await records.save_preset(ModelPreset(name="brief", model_id="", defaults=BRIEF), model_file("small"))
+    long = structs.replace(BRIEF, ctx=1024)
+    await records.save_preset(ModelPreset(name="long", model_id="", defaults=long), model_file("small"))
+    await use(models, engines, "small", "brief")
+    assert len(engines.made) == 1, "another prompt is no reason"
+    await use(models, engines, "long", "small", "brief", "long")
+    assert len(engines.made) == 2, "a longer context is, and then it does for all"
+    assert engines.most_at_once == 1, "never two loads of one model"
 
 
 # --- one engine's end ------------------------------------------------------------------------------------------------

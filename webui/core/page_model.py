@@ -215,9 +215,10 @@ class PageModel:
     def _on_change(self, live: LiveModel) -> None:
         if live is not self.live and self._is_next(live):
             self._error = None
-            is_wanted = self._next is not None and self._next.target.model.id == live.id
+            wanted = self._next
             self.live = live
-            self.choice = self._next.choice if is_wanted and self._next is not None else self._describe(live)
+            is_it = wanted is not None and is_same(wanted.target, live.target)
+            self.choice = wanted.choice if wanted is not None and is_it else self._describe(live)
         if live is not self.live:
             return
         self.changed.emit(self.status)
