@@ -22,8 +22,10 @@ Answer = Callable[[str, str, Any], Any]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Holds `data/` and `models/`; nothing of this machine's settings is seen."""
-    for name in ("GLASSHOUSE_SERVER", "GLASSHOUSE_KEY", "GLASSHOUSE_DATA_DIR", "GLASSHOUSE_MODELS_DIR"):
+    for name in ("GLASSHOUSE_SERVER", "GLASSHOUSE_KEY", "GLASSHOUSE_DATA_DIR", "GLASSHOUSE_MODELS_DIR", "HF_HOME"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("webui.library.store_places.OLLAMA_SERVICE", tmp_path / "no service")
     (tmp_path / "models").mkdir()
     return tmp_path
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Glasshouse
 from tests.library.gguf_files import write_model
+from tests.library.model_stores import ollama_blob, ollama_manifest
 from tests.support.fake_hub import FakeHub
 
 
@@ -117,6 +118,24 @@ def test_a_model_comes_from_the_hub_without_a_server(
     monkeypatch.setenv("GLASSHOUSE_HUB_ENDPOINT", "http://127.0.0.1:9")
     offline = glasshouse("search", "anything")
     assert (offline.exit_code, len(offline.stderr.splitlines())) == (1, 1)
+
+
+def test_other_programs_models_are_offered_and_used_where_they_lie(
+    glasshouse: Glasshouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_MODELS", str(folder / "ollama"))
+    ollama_manifest(folder / "ollama", "registry.ollama.ai/library/llama3.2/3b", ollama_blob(folder / "ollama", "1"))
+    offered = glasshouse("list")
+    assert "glasshouse stores --use ollama" in offered.stderr
+    assert "llama3.2" not in offered.stdout
+    [row] = glasshouse("stores", "--use", "ollama").stdout.splitlines()[1:]
+    assert (row.split()[0], row.split()[-2]) == ("ollama", "yes")
+    used = glasshouse("list")
+    assert "llama3.2-3b" in used.stdout
+    assert "--use" not in used.stderr
+    assert glasshouse("show", "llama3.2:3b").exit_code == 0
+    assert glasshouse("rm", "--yes", "llama3.2:3b").exit_code == 1, "never deleted there"
+    assert glasshouse("stores", "--use", "windows").exit_code == 1
 
 
 def test_without_a_server_nothing_is_in_memory(glasshouse: Glasshouse) -> None:

@@ -14,6 +14,7 @@ from webui.cli.complete import complete_model
 from webui.cli.door import Door, Refused
 from webui.cli.model_facts import facts_of, shares_of
 from webui.cli.output import Column, Output, clean, count, size
+from webui.cli.stores import offer_words
 from webui.errors import ConfigurationError
 
 ModelName = Annotated[
@@ -51,6 +52,8 @@ async def list_models(
     if output.as_json:
         output.json(models)
         return
+    for words_of_store in [] if words else offer_words(await door.get("/manage/stores")):
+        output.note(words_of_store)
     if not models:
         output.note("No model has these words." if words else "No models yet. Get one: glasshouse search qwen")
         return
