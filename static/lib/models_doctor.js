@@ -21,8 +21,7 @@ const TITLES = {
 export const freshDoctor = () => ({
   report: null,
   isRunning: false,
-  /** @type {string|null} the model that is examined somewhere else right now */
-  busyWith: null,
+  isElsewhere: false,
   fraction: 0,
   words: "",
   isWaiting: false,
@@ -39,6 +38,7 @@ function run(sheet, unload = false) {
   sheet.dismiss("doctor");
   Object.assign(sheet.doctor, {
     isRunning: true,
+    isElsewhere: false,
     needsRoom: null,
     fraction: 0,
     words: "Beginning",
@@ -54,6 +54,13 @@ export function doctorTab(sheet) {
   return [
     problem(errors.doctor, () => sheet.dismiss("doctor")),
     doctor.needsRoom && roomQuestion(sheet),
+    doctor.isElsewhere &&
+      !doctor.isRunning &&
+      h(
+        "p",
+        {class: "hint", role: "status"},
+        "It is being examined from another page; what is found will be shown here.",
+      ),
     doctor.isRunning ? running(sheet) : doctor.report ? reportCard(doctor.report, () => run(sheet)) : invitation(sheet),
     compareSection(sheet),
   ];

@@ -32,12 +32,15 @@ class DoctorPart(SheetPart):
     def __init__(self, element: Element, application: Application, shown: Shown) -> None:
         super().__init__(element, application, shown)
         self._running: asyncio.Task[None] | None = None
-        self._checks: list[Json] = []
+        self._live: Json = {}  # what the running examination has told so far
+        self._live_of: str | None = None
         self.watch(application.doctor.changed, self._on_changed)
         element.on("doctor", self._on_doctor)
 
     async def first(self, model: ModelFile) -> Json:
-        return {"doctor": {"report": await self._read_report(model.id)}}
+        live = self._live if self._live_of == model.id else {}
+        is_elsewhere = not live and self._app.doctor.running == model.id
+        return {"doctor": {"report": await self._read_report(model.id), "isElsewhere": is_elsewhere, **live}}
 
     async def _read_report(self, model_id: str) -> Json | None:
         try:
@@ -54,7 +57,7 @@ class DoctorPart(SheetPart):
             self.soon(self._tell_report(model_id), name="report of the sheet")
 
     async def _tell_report(self, model_id: str) -> None:
-        self.tell(model_id, doctor={"report": await self._read_report(model_id)})
+        self.tell(model_id, doctor={"report": await self._read_report(model_id), "isElsewhere": False})
 
     async def _on_doctor(self, event: GenericEventArguments) -> None:
         if event.args["action"] == "stop":
@@ -72,29 +75,36 @@ class DoctorPart(SheetPart):
             self._running = None
 
     async def _run(self, model_id: str, *, unload: bool) -> None:
-        self._checks = []
+        self._live_of = model_id
+        self._live = {"isRunning": True, "checks": []}
         try:
             async with aclosing(self._app.doctor.run(model_id, unload=unload)) as events:
                 async for event in events:
-                    self.tell(model_id, doctor=self._view_event(event))
+                    self._show(model_id, view_event(event, self._live["checks"]))
         except DoctorNeedsRoom as error:
-            self.tell(model_id, doctor={"needsRoom": error.message})
+            self._show(model_id, {"needsRoom": error.message})
         except GlasshouseError as error:
             self.tell(model_id, error={"place": "doctor", "text": error.message})
         finally:
-            self.tell(model_id, doctor={"isRunning": False})
+            self._live_of = None
+            self._show(model_id, {"isRunning": False})
 
-    def _view_event(self, event: DoctorEvent) -> Json:
-        match event:
-            case DoctorStarted(checks=checks):
-                return {"order": list(checks)}
-            case DoctorProgress():
-                return {"fraction": event.fraction, "words": event.words, "isWaiting": event.is_waiting}
-            case DoctorChecked(check=check):
-                self._checks.append(view_check(check))
-                return {"checks": list(self._checks)}
-            case DoctorDone(report=report):
-                return {"report": view_report(report), "isRunning": False}
+    def _show(self, model_id: str, news: Json) -> None:
+        self._live |= news
+        self.tell(model_id, doctor=news)
+
+
+def view_event(event: DoctorEvent, checks: list[Json]) -> Json:
+    """What an event changes on the page; `checks` are those that were done before."""
+    match event:
+        case DoctorStarted():
+            return {"order": list(event.checks)}
+        case DoctorProgress():
+            return {"fraction": event.fraction, "words": event.words, "isWaiting": event.is_waiting}
+        case DoctorChecked(check=check):
+            return {"checks": [*checks, view_check(check)]}
+        case DoctorDone(report=report):
+            return {"report": view_report(report), "isRunning": False}
 
 
 def view_check(check: Check) -> Json:

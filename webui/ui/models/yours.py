@@ -21,6 +21,7 @@ from webui.ui.models.part import Json, Part
 from webui.ui.models.rows import view_fit, view_row, view_running
 
 _MAX_PLANNED = 60
+_Known = dict[tuple[Path, int], tuple[str, ...]]  #: what files can do, by path and size
 
 
 class YoursPart(Part):
@@ -30,7 +31,7 @@ class YoursPart(Part):
         super().__init__(element, application)
         self._has_gpu_backend = has_gpu_backend()
         self._fits: dict[str, Json | None] = {}
-        self._capabilities: dict[Path, tuple[str, ...]] = {}
+        self._capabilities: _Known = {}
         self._sent: list[Json] = []
         self._cancelled: set[str] = set()  # models whose loading was cancelled here: no error to show for it
         element.on("load", self._on_load)
@@ -69,7 +70,7 @@ class YoursPart(Part):
                 model,
                 self._app.records.of(model),
                 modified_at=times[model.id],
-                capabilities=self._capabilities.get(model.path, ()),
+                capabilities=self._capabilities.get((model.path, model.size_bytes), ()),
                 fit=self._fits.get(model.id),
                 report=self._app.doctor.report(model.id),
             )
@@ -132,9 +133,10 @@ async def load_for_person(application: Application, model_id: str, **wishes: Any
         await application.models.load_beside(model_id)
 
 
-def _read_capabilities(models: list[ModelFile], known: dict[Path, tuple[str, ...]]) -> dict[Path, tuple[str, ...]]:
+def _read_capabilities(models: list[ModelFile], known: _Known) -> _Known:
     """What each can do beside chatting; only files that were not read before are opened. Blocks."""
-    return {model.path: known[model.path] if model.path in known else _capabilities(model) for model in models}
+    keys = {(model.path, model.size_bytes): model for model in models}
+    return {key: known[key] if key in known else _capabilities(model) for key, model in keys.items()}
 
 
 def _capabilities(model: ModelFile) -> tuple[str, ...]:
