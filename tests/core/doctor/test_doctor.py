@@ -113,6 +113,7 @@ async def test_the_figures_are_the_fields_own(database: Database, path: Path) ->
     reading, writing, *_ = check(report, "speed").figures
     assert (reading.label, reading.value, reading.unit) == ("pp512", 400.0, "tokens/s")
     assert (writing.label, writing.value) == ("tg128", 90.0)
+    assert check(report, "tuning").words == "Settings were not to be tried."
 
 
 async def test_a_slow_model_is_asked_for_less(database: Database, path: Path) -> None:

@@ -17,11 +17,12 @@ from webui.core.doctor.limits import Budget, DoctorLimits
 from webui.core.doctor.output_check import is_garbled
 from webui.core.doctor.paired import compare
 from webui.core.doctor.trial_plans import Machine, plan_trials
-from webui.core.doctor.tuned_planner import with_tuning
+from webui.core.doctor.tuned_planner import fixed_by_person, with_tuning
 from webui.core.doctor.words import count_words, join_words
 from webui.core.neighbours import Neighbours
 from webui.core.planning import Target
 from webui.library.memory_fit import FitPlan
+from webui.store.model_values import ModelDefaults
 from webui.types import ModelFile, Tuning
 
 
@@ -143,6 +144,14 @@ def test_what_a_person_says_goes_first() -> None:
     assert (by_flag.threads, by_flag.kv_type) == (OPTIONS.threads, "f16"), "the planner knows the flags"
     by_model = planned(Settings(_env_file=None), Target(MODEL, kv_type="q4_0")).options  # type: ignore[call-arg]
     assert (by_model.threads, by_model.kv_type) == (2, "q4_0")
+
+
+def test_what_a_person_has_chosen_is_known(tmp_path: Path) -> None:
+    draft = tmp_path / "draft.gguf"
+    draft.touch()
+    settings = Settings(draft_model=draft, _env_file=None)  # type: ignore[call-arg]
+    assert fixed_by_person(settings, ModelDefaults()) == {"speculate"}
+    assert fixed_by_person(settings, ModelDefaults(kv_type="q8_0")) == {"speculate", "kv_type", "flash_attention"}
 
 
 def test_embedding_models_are_left_alone() -> None:

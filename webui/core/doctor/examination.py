@@ -113,10 +113,7 @@ class Examination:
                 thinks = subject.thinks
         finally:
             await asyncio.shield(shelf.close())
-        is_chat = self.model.kind == "chat"
-        self._skip_the_rest(
-            "Not looked at after what was found before." if is_chat else "This is for models that chat."
-        )
+        self._skip_the_rest()
         return DoctorReport(
             model_id=self.model.id,
             model_name=self.model.name,
@@ -216,11 +213,21 @@ class Examination:
         said = "Waiting until nobody uses the models" if is_waiting else words or (_DOING[name] if name else "Going on")
         self.tell(DoctorProgress(fraction=budget.fraction, words=said, check=name, is_waiting=is_waiting))
 
-    def _skip_the_rest(self, words: str) -> None:
+    def _skip_the_rest(self) -> None:
+        """Say of each check that was not made why."""
         done = {check.name for check in self.checks}
         for name, title in CHECKS.items():
             if name not in done:
-                self._add(Check(name=name, title=title, state="skipped", words=words))
+                self._add(Check(name=name, title=title, state="skipped", words=self._reason_to_skip(name)))
+
+    def _reason_to_skip(self, name: CheckName) -> str:
+        if self.model.kind != "chat":
+            return "This is for models that chat."
+        if any(check.state == "fail" for check in self.checks):
+            return "Not looked at after what was found before."
+        if name == "tuning" and not self.limits.has_trials:
+            return "Settings were not to be tried."
+        return "There was no time left for this: the model is slow on this machine."
 
 
 def _quiet_options(plan: FitPlan) -> EngineOptions:

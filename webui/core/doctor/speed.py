@@ -49,9 +49,12 @@ class Prompt:
 async def check_speed(subject: Subject) -> tuple[Check, Pace]:
     """The check, and the speeds for those who plan trials. Raises OutOfTime."""
     limits, budget = subject.budget.limits, subject.budget
+    if budget.left_for_checks <= 0:
+        raise OutOfTime
     guess = await _first_try(subject)
-    prompt = await make_prompt(subject.engine, _affordable(guess.reading, limits.prompt_tokens))
-    written = _affordable(guess.writing, limits.written_tokens)
+    seconds = min(_SECONDS_OF_ONE, limits.seconds * budget.SPEED_SHARE / (2 * FEWEST_REPETITIONS))
+    prompt = await make_prompt(subject.engine, _affordable(guess.reading, seconds, limits.prompt_tokens))
+    written = _affordable(guess.writing, seconds, limits.written_tokens)
     reading: list[float] = []
     writing: list[float] = []
     ends_at = budget.used + limits.seconds * budget.SPEED_SHARE
@@ -121,8 +124,8 @@ async def _first_try(subject: Subject) -> Pace:
     return Pace(reading_speed(answer), writing_speed(answer))
 
 
-def _affordable(tokens_per_second: float, wanted: int) -> int:
-    return max(_FEWEST_TOKENS, min(wanted, int(tokens_per_second * _SECONDS_OF_ONE)))
+def _affordable(tokens_per_second: float, seconds: float, wanted: int) -> int:
+    return max(_FEWEST_TOKENS, min(wanted, int(tokens_per_second * seconds)))
 
 
 def _check(subject: Subject, pace: Pace, speeds: tuple[Figure, Figure]) -> Check:

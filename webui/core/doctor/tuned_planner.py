@@ -18,21 +18,26 @@ from webui.library.memory_fit import FitPlan
 from webui.store.model_values import ModelDefaults
 from webui.types import ModelFile, Tuning
 
+_TOGETHER = frozenset({"kv_type", "flash_attention"})
 TUNABLE = frozenset(field.name for field in msgspec.structs.fields(Tuning))
 
 
 def fixed_by_settings(settings: Settings) -> frozenset[str]:
     """Those of Tuning's settings that flags, the environment or a file have set. KV type and flash attention hang
-    together: whoever chose one has chosen both."""
-    fixed = TUNABLE & settings.model_fields_set
-    return fixed | {"kv_type", "flash_attention"} if fixed & {"kv_type", "flash_attention"} else fixed
+    together: whoever chose one has chosen both. A draft model is for guessing ahead."""
+    fixed = set(TUNABLE & settings.model_fields_set)
+    if fixed & _TOGETHER:
+        fixed |= _TOGETHER
+    if settings.draft_model is not None:
+        fixed.add("speculate")
+    return frozenset(fixed)
 
 
 def fixed_by_person(settings: Settings, defaults: ModelDefaults) -> frozenset[str]:
     """Those that are set for all models, or among the defaults of one."""
     fixed = set(fixed_by_settings(settings))
     if defaults.kv_type is not None or defaults.flash_attention is not None:
-        fixed |= {"kv_type", "flash_attention"}
+        fixed |= _TOGETHER
     if defaults.draft_model is not None:
         fixed.add("speculate")
     return frozenset(fixed)
