@@ -243,6 +243,8 @@ async def test_a_request_says_how_long_its_model_stays(client: httpx.AsyncClient
     assert 3595 < (await seconds_left(keep_alive=3600) or 0) <= 3600
     assert 3595 < (await seconds_left() or 0) <= 3600, "as the last request that said so"
     assert await seconds_left(keep_alive=-1) is None
+    loaded = (await client.post("/load_model", json={"model": STARTER, "keep_alive": "1m"})).json()
+    assert 55 < loaded["models"][0]["seconds_left"] <= 60
     await client.post(URL, json=ask("hi", model=STARTER, keep_alive=0))
     await until(lambda: not application.models.alive)
     refused = await client.post(URL, json=ask("hi", keep_alive="a while"))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from webui import __version__
 from webui.api.dependencies import App
+from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.config import LARGEST_CONTEXT
 from webui.core.alive import AliveModel
 from webui.core.application import Application
@@ -122,6 +123,7 @@ class LoadRequest(BaseModel):
     gpu_layers: int | None = Field(
         None, ge=-1, le=2**31 - 1, description="Layers on the GPU; -1: all; default: as many as fit"
     )
+    keep_alive: KeepAlive = KEEP_ALIVE
 
 
 @router.head("/health", include_in_schema=False)
@@ -138,7 +140,7 @@ async def get_status(application: App) -> Status:
 @router.post("/load_model", summary="Load a model")
 async def load_model(body: LoadRequest, application: App) -> Status:
     """Answers when the model is ready, or says why it is not. It takes the place of the page's model."""
-    await application.models.load(body.model, ctx=body.ctx, gpu_layers=body.gpu_layers)
+    await application.models.load(body.model, ctx=body.ctx, gpu_layers=body.gpu_layers, keep_alive=body.keep_alive)
     return _status(application)
 
 
