@@ -32,7 +32,7 @@ class ExaminationBody(BaseModel):
 
     unload: bool = Field(default=False, description="Unload the models in memory when there is no room beside them")
     seconds: float = Field(
-        default=60.0, ge=5, le=3600, description="How long it may take, loading and waiting not counted"
+        default=60.0, ge=1, le=3600, description="How long it may take, loading and waiting not counted"
     )
     trials: bool = Field(default=True, description="Also try settings, and use what is better from then on")
 
