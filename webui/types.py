@@ -114,6 +114,7 @@ class GenerationRequest(Value, frozen=True):
     """One answer that is wanted, on its way from a door through the core to the engine."""
 
     messages: tuple[Message, ...]
+    prompt: str | None = None  #: in place of messages: read as it is, without a template; control tokens count as such
     sampling: SamplingParams = SamplingParams()
     owner: str = ""  #: the person (or key) that fairness counts by
     priority: Priority = Priority.INTERACTIVE

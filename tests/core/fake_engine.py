@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
+from webui.engine.protocol import CountPrompt, Finding, PromptCount, Render, Tokenize
 from webui.errors import EngineDied, EngineStopped, GlasshouseError, OutOfMemory, UnknownModel
 from webui.library.catalog import Catalog
 from webui.library.memory_fit import FitPlan
@@ -188,6 +189,9 @@ class FakeEngine:
         async with aclosing(answer.stream(stop)) as events:
             async for event in events:
                 yield event
+
+    async def probe(self, asked: Tokenize | Render | CountPrompt) -> Finding:
+        return PromptCount(num_tokens=7)
 
     def forget(self, conversation: str) -> None:
         self.forgotten.append(conversation)

@@ -14,9 +14,11 @@ from webui.engine.intake import Intake
 from webui.engine.model_runner import LlamaRunner
 from webui.engine.probes import Prober
 from webui.engine.protocol import (
+    CountPrompt,
     Finding,
     Probe,
     Probed,
+    PromptCount,
     Render,
     Rendered,
     Score,
@@ -25,6 +27,7 @@ from webui.engine.protocol import (
     Tokenized,
 )
 from webui.errors import ContextTooLong, EngineBusy, GlasshouseError, InvalidRequest
+from webui.types import GenerationRequest
 
 SYSTEM_AND_TOOLS = (
     "{% for message in messages %}{% if message.role == 'tool' %}{{ raise_exception('No tools here') }}{% endif %}"
@@ -97,7 +100,7 @@ def test_numbers_that_are_none_are_counted() -> None:
             return logits
 
     runner = Broken(OPTIONS)
-    found = Prober(runner, Intake(runner.vocabulary).chat_format).probe(Score(text="abc"))
+    found = Prober(runner, Intake(runner.vocabulary)).probe(Score(text="abc"))
     assert found == Scored(num_tokens=2, num_bytes=2, num_nan=2, num_infinite=2, nats=None, entropy=None)
 
 
@@ -108,8 +111,22 @@ def test_nobody_waits_for_a_probe() -> None:
     assert script.end(1).reason == "length"
 
 
+def test_the_length_of_a_prompt_is_told_at_any_time() -> None:
+    script = Script(ask(1), Probe(request_id=2, asked=CountPrompt(request=ask(3).request)))
+    play(script)
+    [counted] = [report.finding for report in script.reports if isinstance(report, Probed)]
+    assert counted == PromptCount(num_tokens=script.end(1).usage.prompt_tokens)
+
+
+def test_a_raw_prompt_is_read_as_it_is() -> None:
+    script = Script(Probe(request_id=1, asked=CountPrompt(request=GenerationRequest(messages=(), prompt="abcde"))))
+    play(script)
+    [counted] = [report.finding for report in script.reports if isinstance(report, Probed)]
+    assert counted == PromptCount(num_tokens=5)
+
+
 def test_the_starter_model_foresees_plain_words_and_tells_its_tokens(starter_runner: LlamaRunner) -> None:
-    prober = Prober(starter_runner, Intake(starter_runner.vocabulary).chat_format)
+    prober = Prober(starter_runner, Intake(starter_runner.vocabulary))
     words = prober.probe(Score(text="The sun rises in the east and sets in the west."))
     noise = prober.probe(Score(text="qz wvx jjk zzp vvq xkcd wqj ppz vbn mlk tgb yhn"))
     assert isinstance(words, Scored) and isinstance(noise, Scored)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
+from webui.engine.protocol import CountPrompt, Finding, PromptCount, Render, Tokenize
 from webui.errors import ContextTooLong, EngineBusy, EngineDied
 from webui.types import (
     ContextTrimmed,
@@ -62,7 +63,8 @@ class FakeEngine:
         stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         self.asked.append(request)
-        wish, sampling = request.messages[-1].content, request.sampling
+        wish = request.messages[-1].content if request.prompt is None else request.prompt
+        sampling = request.sampling
         if wish == "busy":
             raise EngineBusy(retry_after=12.0)
         if wish == "outgrown":
@@ -99,6 +101,10 @@ class FakeEngine:
         timings = Timings(queued_seconds=0.0, first_token_seconds=0.0, total_seconds=0.01, tokens_per_second=0.0)
         yield PromptProgress(done=7, total=7)
         yield Finished(reason="stop", usage=usage, timings=timings)
+
+    async def probe(self, asked: Tokenize | Render | CountPrompt) -> Finding:
+        """Counts seven tokens, as its answers say."""
+        return PromptCount(num_tokens=7)
 
     def forget(self, conversation: str) -> None:
         """Nothing is kept."""

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
+from webui.engine.protocol import CountPrompt, Finding, Render, Tokenize
 from webui.errors import EngineDied
 from webui.types import (
     EmbeddingRequest,
@@ -53,6 +54,8 @@ class Engine(EngineProcess, Protocol):
     ) -> AsyncGenerator[GenerationEvent, None]: ...
 
     def forget(self, conversation: str) -> None: ...
+
+    async def probe(self, asked: Tokenize | Render | CountPrompt) -> Finding: ...
 
 
 class EmbeddingEngine(EngineProcess, Protocol):

@@ -24,6 +24,7 @@ from webui.core.request_handle import RequestHandle
 from webui.engine.protocol import (
     Cancel,
     Command,
+    CountPrompt,
     Embed,
     Embedded,
     Failed,
@@ -234,8 +235,8 @@ class EngineClient:
         """The scores of the request's documents; as `embed`."""
         return cast("Ranking", await self._ask(Rerank(request_id=self._next_id(), request=request)))
 
-    async def probe(self, asked: Tokenize | Render | Score) -> Finding:
-        """What a look at the model shows. Raises EngineBusy while it answers; otherwise as `generate`."""
+    async def probe(self, asked: Tokenize | Render | CountPrompt | Score) -> Finding:
+        """What a look at the model shows. A `Score` raises EngineBusy while it answers; otherwise as `generate`."""
         return cast("Finding", await self._ask(Probe(request_id=self._next_id(), asked=asked)))
 
     async def _ask(self, command: Embed | Rerank | Probe) -> _Reply:

@@ -33,6 +33,7 @@ from webui.core.planning import STATE_FOLDER, Planner, Target, create_planner
 from webui.core.restarts import FIRST_SECONDS
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
+from webui.engine.protocol import CountPrompt, PromptCount
 from webui.errors import EngineStopped
 from webui.library.catalog import Catalog
 from webui.library.hardware import read_memory
@@ -236,6 +237,17 @@ class ModelManager:
                     if isinstance(event, Finished):
                         self._page.succeeded(live)
                     yield event
+
+    async def count_tokens(self, request: Asked, *, model: str | None = None) -> int:
+        """How long the request's prompt is, in tokens of the model that would answer; it is loaded as by `generate`.
+
+        Raises ContextTooLong for one that it would not read, and otherwise as `generate`.
+        """
+        live, choice = await self._find_engine(model)
+        with self.pool.hold(live):
+            asked = request if isinstance(request, GenerationRequest) else request(await self._answering(choice))
+            found = await cast("Engine", live.running_engine()).probe(CountPrompt(request=asked))
+            return cast("PromptCount", found).num_tokens
 
     async def generate_aside(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """Answer only if the page's model is loaded and stays so: nothing is loaded for this, and no load waits."""

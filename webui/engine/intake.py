@@ -51,6 +51,8 @@ class Intake:
     def prepare(self, request: GenerationRequest, max_tokens: int) -> Reading:
         """The prompt of an answer, with `max_tokens` of context. Raises InvalidRequest, TemplateFailed, ContextTooLong
         (not for every prompt that is too long: the scheduler has the last word)."""
+        if request.prompt is not None:
+            return Reading(self._tokenize(Prompt((request.prompt,), None), max_tokens), None)
         if not request.messages:
             raise InvalidRequest("There is no message to answer.")
         messages = request.messages

@@ -40,6 +40,7 @@ from webui.engine.protocol import (
     Probed,
     Rerank,
     Resume,
+    Score,
     Shutdown,
 )
 from webui.engine.runner import KvFull, Runner
@@ -189,14 +190,18 @@ class EngineLoop:
         return answer
 
     def _probe(self, command: Probe) -> None:
-        """Look at the model, between two steps and while nobody else needs it."""
+        """Look at the model, between two steps; to compute something, while nobody else needs it."""
         try:
-            if self._scheduler.has_work:
-                raise EngineBusy(retry_after=1)
-            self._scheduler.cache.evict_idle()
-            finding = Prober(self._runner, self._intake.chat_format).probe(command.asked)
+            if isinstance(command.asked, Score):
+                if self._scheduler.has_work:
+                    raise EngineBusy(retry_after=1)
+                self._scheduler.cache.evict_idle()
+            finding = Prober(self._runner, self._intake).probe(command.asked)
         except GlasshouseError as error:
             self._refuse(command, error)
+        except Exception:  # one strange request must not end everybody's answers
+            logger.exception("A probe failed")
+            self._refuse(command, InvalidRequest("This could not be read. The engine's log says why."))
         else:
             self._channel.send(Probed(request_id=command.request_id, finding=finding))
             self._is_urgent = True

@@ -1,8 +1,8 @@
 """Probes: looks at a model that answers cannot give, for its examination.
 
 They tell what the tokenizer makes of a text and back, what the chat template makes of a conversation, and how well the
-logits foresee a text (with those counted that are no numbers). It does not judge what it finds. A probe that computes
-needs an engine that does nothing else.
+logits foresee a text (with those counted that are no numbers), and how long a request's prompt is. It does not judge
+what it finds. A probe that computes needs an engine that does nothing else.
 """
 
 from __future__ import annotations
@@ -14,10 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from webui.engine.chat_format import ChatFormat
 from webui.engine.chunk import Chunk
 from webui.engine.context_size import max_outputs
-from webui.engine.protocol import Finding, Render, Rendered, Score, Scored, Tokenize, Tokenized, TokenizedText
+from webui.engine.intake import Intake
+from webui.engine.protocol import (
+    CountPrompt,
+    Finding,
+    PromptCount,
+    Render,
+    Rendered,
+    Score,
+    Scored,
+    Tokenize,
+    Tokenized,
+    TokenizedText,
+)
 from webui.engine.runner import KvFull, Runner
 from webui.engine.sequence import Sequence
 from webui.errors import ContextTooLong, InvalidRequest, TemplateFailed
@@ -28,13 +39,17 @@ MAX_SCORED_TOKENS = 1024  #: nothing else happens while a text is scored
 class Prober:
     """Answers the probes of one loaded model."""
 
-    def __init__(self, runner: Runner, chat_format: ChatFormat) -> None:
+    def __init__(self, runner: Runner, intake: Intake) -> None:
         self._runner = runner
-        self._format = chat_format
+        self._intake = intake
 
-    def probe(self, asked: Tokenize | Render | Score) -> Finding:
-        """Raises InvalidRequest for what cannot be probed. `Score` uses slot 0, which must be empty."""
+    def probe(self, asked: Tokenize | Render | CountPrompt | Score) -> Finding:
+        """Raises InvalidRequest for what cannot be probed, and for `CountPrompt` what an answer would be refused with.
+        `Score` uses slot 0, which must be empty."""
         match asked:
+            case CountPrompt(request=request):
+                reading = self._intake.prepare(request, self._runner.info.options.context_tokens)
+                return PromptCount(num_tokens=len(reading.tokens))
             case Tokenize(texts=texts):
                 return Tokenized(texts=tuple(map(self._tokenize, texts)))
             case Render():
@@ -49,7 +64,7 @@ class Prober:
 
     def _render(self, asked: Render) -> Rendered:
         try:
-            text = self._format.render_raw(
+            text = self._intake.chat_format.render_raw(
                 _read_json(asked.messages), _read_json(asked.tools), add_generation_prompt=asked.add_generation_prompt
             )
         except TemplateFailed as error:

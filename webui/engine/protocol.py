@@ -95,11 +95,18 @@ class Score(Frame, frozen=True):
     text: str
 
 
+class CountPrompt(Frame, frozen=True):
+    """How long the prompt of a request would be, as an answer to it would read it."""
+
+    request: GenerationRequest
+
+
 class Probe(Frame, frozen=True):
-    """Look at what answers do not show, for the examination of a model; for an engine with a chat model."""
+    """Look at what answers do not show; for an engine with a chat model. Only `Score` needs one that does nothing else:
+    the others compute nothing."""
 
     request_id: int
-    asked: Tokenize | Render | Score
+    asked: Tokenize | Render | CountPrompt | Score
 
 
 class Cancel(Frame, frozen=True):
@@ -184,6 +191,10 @@ class Rendered(Frame, frozen=True):
     num_bos: int = 0  #: tokens at the beginning that say "beginning": more than one is a mistake
 
 
+class PromptCount(Frame, frozen=True):
+    num_tokens: int
+
+
 class Scored(Frame, frozen=True):
     """Sums over the tokens of a text behind its first; `nats` and `entropy` are None when logits were no numbers."""
 
@@ -195,7 +206,7 @@ class Scored(Frame, frozen=True):
     entropy: float | None  #: mean of the distributions, in nats
 
 
-Finding = Tokenized | Rendered | Scored
+Finding = Tokenized | Rendered | PromptCount | Scored
 
 
 class Probed(Frame, frozen=True):
