@@ -8,7 +8,7 @@ know the clock; it is told durations.
 from __future__ import annotations
 
 SECONDS_ALONE = 0.5  #: a step that reads one prompt while nobody writes: a Stop is not heard for so long
-SECONDS_OF_ONE = 0.38  #: a step that reads one prompt: streams stand still for so long
+SECONDS_OF_ONE = 0.36  #: a step that reads one prompt: streams stand still for so long
 SECONDS_IN_CROWD = 0.15  #: while others wait or read, too: who comes now must not wait long for the end of a step
 LEAST_TOKENS = 32  #: shorter chunks waste the arithmetic that reading in chunks saves
 _EFFICIENT = 32  #: multiples of so many tokens are read fastest
