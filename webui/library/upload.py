@@ -126,7 +126,8 @@ async def _read_on(upload: Upload) -> None:
 
 
 async def _append_chunks(upload: Upload, chunks: AsyncIterator[bytes]) -> None:
-    """Batch and write. Whatever ends the iterator, what was taken from it before is written.
+    """Batch and write. Whatever ends the iterator, what was taken from it before is written; who is interrupted in the
+    middle of a write leaves the rest of one chunk out.
 
     The batch is filled again and again: new memory for each would cost more than the copying.
     """
