@@ -12,15 +12,19 @@ class StopStrings:
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
-        self.has_stopped = False
+        self.matched = ""  #: the stop string that was completed
+
+    @property
+    def has_stopped(self) -> bool:
+        return bool(self.matched)
 
     def feed(self, text: str) -> str:
         """The text that is certainly part of the answer; sets `has_stopped` when a stop string was completed."""
         self._held += text
-        found = [position for stop in self._stops if (position := self._held.find(stop)) >= 0]
+        found = [(position, stop) for stop in self._stops if (position := self._held.find(stop)) >= 0]
         if found:
-            self.has_stopped = True
-            safe, self._held = self._held[: min(found)], ""
+            position, self.matched = min(found)
+            safe, self._held = self._held[:position], ""
             return safe
         keep = self._num_pending()
         safe, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
