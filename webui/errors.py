@@ -53,7 +53,10 @@
     │   ├── UnknownDownload
     │   ├── AlreadyHere               the model that is to be fetched lies here
     │   ├── DownloadDamaged           what came is not what was announced
-    │   └── DownloadStopped           its process ended without a word
+    │   ├── DownloadStopped           its process ended without a word
+    │   ├── InvalidDigest             no SHA-256 digest
+    │   ├── UnknownBlob               no file with this digest is here
+    │   └── BlobMismatch              what arrived has another digest than it was sent with
     ├── HubError                      Hugging Face, or whoever else a model is fetched from
     │   ├── InvalidReference          no repository and no address of a file
     │   ├── HubOffline                cannot be reached
@@ -539,8 +542,8 @@ class DigestMismatch(TransferError):
 
     def __init__(self, name: str, expected: int) -> None:
         super().__init__(
-            f"What arrived of “{name}” is not what was sent, or another file was begun under this name. The import goes "
-            f"on at byte {expected} once what is here is found to be this file's.",
+            f"What arrived of “{name}” is not what was sent, or another file was begun under this name. The import "
+            f"goes on at byte {expected} once what is here is found to be this file's.",
             name=name,
             expected=expected,
         )
@@ -603,6 +606,34 @@ class DownloadStopped(TransferError):
             f"The download of “{name}” stopped unexpectedly ({reason}). What came is kept; resume it.",
             name=name,
             reason=reason,
+        )
+
+
+class InvalidDigest(TransferError):
+    code = "invalid_digest"
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(
+            f"“{digest[:80]}” is no digest. Write sha256: and the 64 hex digits of the file's SHA-256.",
+            digest=digest[:80],
+        )
+
+
+class UnknownBlob(TransferError):
+    code = "unknown_blob"
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"There is no blob {digest} here. Send the file to /api/blobs/{digest} first.", digest=digest)
+
+
+class BlobMismatch(TransferError):
+    code = "blob_mismatch"
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(
+            f"What arrived is not {expected}: its digest is sha256:{found}. Nothing of it was kept; send it again.",
+            expected=expected,
+            found=found,
         )
 
 
@@ -707,7 +738,9 @@ class UnknownQuantization(WorkError):
     code = "unknown_quantization"
 
     def __init__(self, file_type: str) -> None:
-        super().__init__(f"There is no quantization “{file_type}”. Usual ones are Q4_K_M and Q8_0.", file_type=file_type)
+        super().__init__(
+            f"There is no quantization “{file_type}”. Usual ones are Q4_K_M and Q8_0.", file_type=file_type
+        )
 
 
 class CannotEdit(WorkError):

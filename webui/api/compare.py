@@ -29,9 +29,7 @@ class CompareBody(BaseModel):
         min_length=2, max_length=MOST_MODELS, description="The first is what the others are compared with"
     )
     text: str | None = Field(None, max_length=MOST_CHARACTERS, description="What they read; default: the newest chats")
-    chunks: int = Field(
-        16, ge=1, le=MOST_CHUNKS, description="Most chunks of 512 tokens that are read"
-    )
+    chunks: int = Field(16, ge=1, le=MOST_CHUNKS, description="Most chunks of 512 tokens that are read")
 
 
 class ComparisonResult(BaseModel):
