@@ -12,8 +12,9 @@ from typing import Literal
 
 import msgspec
 
-Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "cancelled"]
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
+ToolMode = Literal["auto", "none", "required"]
 EngineState = Literal["stopped", "starting", "ready", "stopping", "failed"]
 MessageState = Literal["streaming", "complete", "stopped", "failed"]
 StoreKind = Literal["ollama", "lmstudio", "jan", "huggingface"]
@@ -24,7 +25,7 @@ KvLayout = Literal["separate", "shared"]
 KvType = Literal["f16", "q8_0", "q4_0"]
 FlashAttention = Literal["auto", "on", "off"]
 OverflowPolicy = Literal["error", "drop_oldest", "shift"]
-GrammarKind = Literal["json_schema", "json_object", "regex", "gbnf", "choice"]
+GrammarKind = Literal["json_schema", "json_object", "regex", "gbnf", "choice", "calls"]
 CheckName = Literal["header", "tokenizer", "template", "output", "json", "tools", "speed", "tuning"]
 CheckState = Literal["ok", "warn", "fail", "skipped"]
 
@@ -46,16 +47,49 @@ class Priority(IntEnum):
 # --- what is asked of an engine ------------------------------------------------------------------------------------
 
 
+class Tool(Value, frozen=True):
+    """A function that the model may ask for. `parameters` is the JSON schema of its arguments, an object's."""
+
+    name: str
+    description: str = ""
+    parameters: str = '{"type": "object", "properties": {}}'
+
+
+class ToolCall(Value, frozen=True):
+    """A function that a model asked for; `arguments` is the JSON text of an object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolChoice(Value, frozen=True):
+    """Whether the model may (auto), may not (none) or must (required) call a tool; `name`: it must call this one."""
+
+    mode: ToolMode = "auto"
+    name: str | None = None
+    is_parallel: bool = True  #: several calls in one answer
+
+    @property
+    def is_forced(self) -> bool:
+        return self.mode == "required" or self.name is not None
+
+
 class Message(Value, frozen=True):
-    """One message as a chat template sees it."""
+    """One message as a chat template sees it. A result of a tool has the role "tool" and names its call."""
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()  #: of an assistant, in place of text or behind it
+    tool_call_id: str = ""  #: of a tool's result
+    name: str = ""  #: of the tool whose result this is, where known
+    reasoning: str = ""  #: what an assistant thought; templates show it where the model's family wants to see it
 
 
 class Grammar(Value, frozen=True):
     """The form that an answer must have. `source` is a JSON schema, a regular expression, a grammar in llama.cpp's
-    notation, or (choice) a JSON list of the texts to choose from; `json_object` needs none."""
+    notation, or (choice) a JSON list of the texts to choose from; `json_object` needs none. `calls` is made by the
+    engine itself, from tools and the format that the model speaks."""
 
     kind: GrammarKind
     source: str = ""
@@ -125,6 +159,8 @@ class GenerationRequest(Value, frozen=True):
     overflow: OverflowPolicy = "error"
     is_side_job: bool = False  #: a fork whose state is dropped at its end (a title, say)
     adapters: tuple[LoraAdapter, ...] = ()
+    tools: tuple[Tool, ...] = ()  #: what the model may call
+    tool_choice: ToolChoice = ToolChoice()
 
 
 class EmbeddingRequest(Value, frozen=True):
@@ -257,15 +293,29 @@ class ReasoningDelta(Event, frozen=True):
     text: str
 
 
+class ToolCallDelta(Event, frozen=True):
+    """A piece of a tool call. The first of each `index` (0, 1, …) brings `id` and `name`, all bring the next piece of
+    the arguments' JSON text, which is whole when the next call begins or the answer ends."""
+
+    index: int
+    arguments: str = ""
+    id: str = ""
+    name: str = ""
+
+
 class Finished(Event, frozen=True):
     """The last event of a request that did not fail; exactly one."""
 
     reason: FinishReason
     usage: Usage
     timings: Timings
+    stop_text: str = ""  #: the stop string that ended it
+    notes: tuple[str, ...] = ()  #: sentences about what was mended, or could not be, in the answer's tool calls
 
 
-GenerationEvent = Queued | PromptProgress | ContextTrimmed | TextDelta | ReasoningDelta | TokenLogprobs | Finished
+GenerationEvent = (
+    Queued | PromptProgress | ContextTrimmed | TextDelta | ReasoningDelta | ToolCallDelta | TokenLogprobs | Finished
+)
 
 
 class Embeddings(Value, frozen=True):

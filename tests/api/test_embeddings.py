@@ -200,3 +200,13 @@ async def test_the_official_client_gets_its_vectors(official: openai.AsyncOpenAI
         await official.embeddings.create(model="Alpha-Embed", input="red " * 128)
     with pytest.raises(openai.NotFoundError):
         await official.embeddings.create(model="text-embedding-3-small", input="red")
+
+
+async def test_ollamas_shapes_hold_the_same_vectors(client: httpx.AsyncClient) -> None:
+    ours = (await client.post(EMBEDDINGS, json={"model": "Alpha-Embed", "input": TEXTS})).json()
+    many = (await client.post("/api/embed", json={"model": "Alpha-Embed:latest", "input": TEXTS})).json()
+    assert many["embeddings"] == [each["embedding"] for each in ours["data"]]
+    assert many["prompt_eval_count"] == ours["usage"]["prompt_tokens"]
+    one = (await client.post("/api/embeddings", json={"model": "Alpha-Embed", "prompt": TEXTS[0]})).json()
+    assert np.allclose(one["embedding"], many["embeddings"][0], atol=1e-6)
+    assert (await client.post("/api/embed", json={"model": "Alpha-Embed", "input": []})).json()["embeddings"] == []

@@ -1,7 +1,8 @@
 """An engine without a process or a model: it answers with numbered words and says how many answers run.
 
 What the last user message says steers it: "fail" dies after two words, "long" goes on until it is cancelled, "think"
-thinks first, "too long" is refused as too long, "busy" because too many wait, and "outgrown" leaves out two messages.
+thinks first, "call" calls a tool, "too long" is refused as too long, "busy" because too many wait, and "outgrown"
+leaves out two messages.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from webui.types import (
     EngineLoad,
     EngineOptions,
     Finished,
+    FinishReason,
     GenerationEvent,
     GenerationRequest,
     ModelFile,
@@ -24,6 +26,7 @@ from webui.types import (
     ReasoningDelta,
     TextDelta,
     Timings,
+    ToolCallDelta,
     Usage,
 )
 
@@ -76,6 +79,9 @@ class FakeEngine:
             yield PromptProgress(done=7, total=7)
             if wish == "think":
                 yield ReasoningDelta(text="hm")
+            if wish == "call":
+                yield ToolCallDelta(index=0, id="call_1", name="weather", arguments='{"city": ')
+                yield ToolCallDelta(index=0, arguments='"Oslo"}')
             num_words = 10**9 if wish == "long" else min(sampling.max_tokens or 4, 4)
             for index in range(num_words):
                 if wish == "fail" and index == 2:
@@ -85,7 +91,7 @@ class FakeEngine:
                     break
                 yield TextDelta(text=f"word{index} ")
             yield Finished(
-                reason="length" if sampling.max_tokens == num_words else "stop",
+                reason=_reason(wish, is_cut=sampling.max_tokens == num_words),
                 usage=Usage(prompt_tokens=7, cached_tokens=3, completion_tokens=num_words),
                 timings=Timings(
                     queued_seconds=0.0, first_token_seconds=0.01, total_seconds=0.02, tokens_per_second=100.0
@@ -116,3 +122,9 @@ class FakeEngine:
     def _count(self, change: int) -> None:
         self._num_running += change
         self.report_load(EngineLoad(num_running=self._num_running))
+
+
+def _reason(wish: str, *, is_cut: bool) -> FinishReason:
+    if wish == "call":
+        return "tool_calls"
+    return "length" if is_cut else "stop"

@@ -9,10 +9,11 @@ import asyncio
 
 from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from webui.api import (
     adapters,
+    anthropic,
     compare,
     conversations,
     docs,
@@ -21,9 +22,11 @@ from webui.api import (
     fit,
     hub,
     jobs,
+    lm_studio,
     metrics,
     models,
     native,
+    ollama,
     openai,
     session,
     stores,
@@ -35,6 +38,8 @@ from webui.api.gate import Gate
 from webui.api.headers import PageNonce, SecurityHeaders
 from webui.api.json_bodies import AssumeJson
 from webui.api.limits import BodyLimit
+from webui.api.ndjson import MEDIA_TYPE
+from webui.api.ollama import blobs
 from webui.api.static_files import VersionedStaticFiles
 from webui.assets import STATIC_DIR
 from webui.core.application import Application
@@ -52,8 +57,8 @@ def add_routes(app: FastAPI, application: Application) -> None:
     app.state.application = application
     app.state.stopping = asyncio.Event()
     for module in (
-        native, metrics, openai, embeddings, adapters, uploads, models, fit, hub, stores, jobs, doctor, compare,
-        conversations
+        native, metrics, openai, embeddings, anthropic, ollama, lm_studio, adapters, uploads, models, fit, hub, stores,
+        jobs, doctor, compare, conversations
     ):  # fmt: skip
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
@@ -63,8 +68,13 @@ def add_routes(app: FastAPI, application: Application) -> None:
     add_error_handlers(app)
     # The last one added is the first to see a request.
     app.add_middleware(PageNonce)
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(
+        GZipMiddleware,
+        minimum_size=1024,
+        compresslevel=5,
+        exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA_TYPE),  # a compressed stream arrives in lumps
+    )
     app.add_middleware(AssumeJson, prefixes=(*_API_PREFIXES, "/load_model"))
-    app.add_middleware(BodyLimit, exempt=f"{uploads.PREFIX}/", sign_in=session.PATH)
+    app.add_middleware(BodyLimit, exempt=(f"{uploads.PREFIX}/", blobs.PREFIX), sign_in=session.PATH)
     app.add_middleware(Gate, settings=application.settings, keys=lambda: application.access)
     app.add_middleware(SecurityHeaders)

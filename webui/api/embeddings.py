@@ -144,19 +144,29 @@ async def rerank(body: RankingRequest, request: Request, application: App, owner
 
 def _embeddings_json(embeddings: Embeddings, model: str, *, as_base64: bool) -> bytes:
     """OpenAI's list; thousands of vectors take a while, so this runs in a thread."""
-    size = embeddings.dimensions * 4
-    packed = [embeddings.vectors[start : start + size] for start in range(0, len(embeddings.vectors), size)]
     data = [
-        {"object": "embedding", "index": index, "embedding": _encode(vector, as_base64=as_base64)}
-        for index, vector in enumerate(packed)
+        {"object": "embedding", "index": index, "embedding": _as_base64(vector) if as_base64 else _as_floats(vector)}
+        for index, vector in enumerate(_split(embeddings))
     ]
     usage = {"prompt_tokens": embeddings.num_tokens, "total_tokens": embeddings.num_tokens}
     return msgspec.json.encode({"object": "list", "data": data, "model": model, "usage": usage})
 
 
-def _encode(vector: bytes, *, as_base64: bool) -> str | list[float]:
-    if as_base64:
-        return base64.b64encode(vector).decode("ascii")
+def float_vectors(embeddings: Embeddings) -> list[list[float]]:
+    """One list of numbers for each input."""
+    return [_as_floats(vector) for vector in _split(embeddings)]
+
+
+def _split(embeddings: Embeddings) -> list[bytes]:
+    size = embeddings.dimensions * 4
+    return [embeddings.vectors[start : start + size] for start in range(0, len(embeddings.vectors), size or 1)]
+
+
+def _as_base64(vector: bytes) -> str:
+    return base64.b64encode(vector).decode("ascii")
+
+
+def _as_floats(vector: bytes) -> list[float]:
     return [float(text) for text in np.frombuffer(vector, dtype="<f4").astype(str)]  # 0.1, not 0.10000000149
 
 

@@ -1,8 +1,7 @@
 """Exceptions to HTTP: the only place that knows status codes.
 
-Every error of every route has one body, OpenAI's, so that its clients raise their own exceptions for ours:
-`{"error": {"message", "type", "param", "code", "details"}}`. `message` is for people, `code` for programs, `details`
-are the numbers in the message. Under `/v1` two codes carry OpenAI's names for the same thing.
+Every error of every route has the body of the dialect that the route speaks, OpenAI's where it is our own:
+`error_bodies` tells how these look.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from webui import errors
+from webui.api.error_bodies import Refusal, error_body
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.AlreadyHere: 409,
     errors.DownloadDamaged: 502,
     errors.DownloadStopped: 500,
+    errors.UnknownBlob: 404,
     errors.HubError: 502,
     errors.InvalidReference: 400,
     errors.HubOffline: 503,
@@ -69,12 +70,6 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.TooManyAttempts: 429,
     errors.ForbiddenOrigin: 403,
     errors.GlasshouseError: 500,
-}
-_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_OPENAI_CODES = {
-    "unknown_model": "model_not_found",
-    "context_too_long": "context_length_exceeded",
-    "input_too_long": "context_length_exceeded",
 }
 _BAD_JSON = "The request body is not valid JSON."
 _UNEXPECTED = "Something went wrong inside Glasshouse. The server's log says what; the request can be tried again."
@@ -111,25 +106,17 @@ def status_of(error: errors.GlasshouseError) -> int:
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
 
-def error_body(
-    message: str, *, status: int, code: str, param: str | None = None, details: Mapping[str, object] | None = None
-) -> dict[str, Any]:
-    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    body: dict[str, Any] = {"message": message, "type": kind, "param": param, "code": code}
-    return {"error": body | ({"details": dict(details)} if details else {})}
-
-
 def describe(error: errors.GlasshouseError, path: str) -> dict[str, Any]:
     """The body for one of our own errors, in the words of the dialect that this path speaks."""
-    code = _OPENAI_CODES.get(error.code, error.code) if path.startswith("/v1/") else error.code
     param = error.details.get("param")
-    return error_body(
+    refusal = Refusal(
         error.message,
         status=status_of(error),
-        code=code,
+        code=error.code,
         param=str(param) if param is not None else "model" if isinstance(error, errors.UnknownModel) else None,
         details={name: value for name, value in error.details.items() if name not in {"param", "reason", "message"}},
     )
+    return error_body(refusal, path)
 
 
 class _ErrorResponse(JSONResponse):
@@ -166,15 +153,15 @@ async def _on_glasshouse_error(request: Request, error: errors.GlasshouseError) 
     return error_response(error, request.url.path)
 
 
-async def _on_validation_error(_: Request, error: RequestValidationError) -> Response:
+async def _on_validation_error(request: Request, error: RequestValidationError) -> Response:
     """One sentence per mistake: `temperature: Input should be less than or equal to 2`."""
     mistakes = error.errors()
     if mistakes[0]["type"] == "json_invalid":
-        return JSONResponse(error_body(_BAD_JSON, status=400, code="invalid_json"), 400)
+        return _refuse(request, Refusal(_BAD_JSON, status=400, code="invalid_json"))
     names = [".".join(str(part) for part in mistake["loc"][1:]) or "body" for mistake in mistakes]
     sentences = [f"{name}: {mistake['msg']}" for name, mistake in zip(names, mistakes, strict=True)]
     text = "; ".join(dict.fromkeys(sentences)) + "."
-    return JSONResponse(error_body(text, status=400, code="invalid_request", param=names[0]), 400)
+    return _refuse(request, Refusal(text, status=400, code="invalid_request", param=names[0]))
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
@@ -183,13 +170,17 @@ async def _on_http_error(request: Request, error: HTTPException) -> Response:
         405: f"{request.url.path} does not take {request.method}. The API is described at /docs.",
     }.get(error.status_code, str(error.detail))
     code = HTTPStatus(error.status_code).name.lower()
-    return JSONResponse(error_body(text, status=error.status_code, code=code), error.status_code, error.headers)
+    return _refuse(request, Refusal(text, status=error.status_code, code=code), error.headers)
 
 
 async def _on_client_gone(_: Request, __: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _on_unexpected(_: Request, __: Exception) -> Response:
+async def _on_unexpected(request: Request, _: Exception) -> Response:
     """Starlette raises the exception again after this answer, so that the server logs the traceback."""
-    return JSONResponse(error_body(_UNEXPECTED, status=500, code="internal_error"), 500)
+    return _refuse(request, Refusal(_UNEXPECTED, status=500, code="internal_error"))
+
+
+def _refuse(request: Request, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    return _ErrorResponse(error_body(refusal, request.url.path), refusal.status, headers)

@@ -19,7 +19,7 @@ MAX_SIGN_IN_BYTES = 16 * 1024
 class BodyLimit:
     """ASGI middleware. A body that says its length is refused at once, one that does not when it has grown too long."""
 
-    def __init__(self, app: ASGIApp, *, exempt: str, sign_in: str) -> None:
+    def __init__(self, app: ASGIApp, *, exempt: tuple[str, ...], sign_in: str) -> None:
         self._app = app
         self._exempt = exempt
         self._sign_in = sign_in

@@ -7,19 +7,21 @@ request is its status code and not a broken stream.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
+from webui.api.anthropic.models import AnthropicModel, AnthropicModelList, anthropic_list, anthropic_model
 from webui.api.choices import NumberedEvents, merge, vary
 from webui.api.dependencies import App, Owner, get_stopping
 from webui.api.errors import ServerStopping, describe
 from webui.api.hangup import run_while_connected
+from webui.api.named_models import list_usable
 from webui.api.openai_reply import Completion
 from webui.api.openai_request import ChatRequest
 from webui.api.sse import DONE, EventStream, comment, frame
@@ -37,7 +39,9 @@ from webui.types import (
 )
 
 PATH = "/v1/chat/completions"
-_KINDS = ("chat", "embedding", "rerank")  # of models that a request can name
+
+Says = Callable[[Answering, int], Completion]  #: the words for an answer with so many choices
+AnthropicVersion = Annotated[str | None, Header(description="Sent by Anthropic's programs")]
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -64,28 +68,30 @@ class ModelList(BaseModel):
     data: list[ModelObject]
 
 
+def say_plainly(answering: Answering, num_choices: int) -> Completion:
+    return Completion(answering.name, num_choices)
+
+
 @router.get("/models", summary="The models that can answer, embed or rank")
-async def list_models(application: App) -> ModelList:
-    """Chat models come first, since some programs take the first one; `kind` tells what each is made for."""
-    listed = await _list_usable(application)
+async def list_models(application: App, anthropic_version: AnthropicVersion = None) -> ModelList | AnthropicModelList:
+    """Chat models come first, since some programs take the first one; `kind` tells what each is made for. Programs of
+    Anthropic's, which send the header `anthropic-version`, get that dialect's shape."""
+    listed = await list_usable(application)
     listed.sort(key=lambda each: each[1].kind != "chat")
+    if anthropic_version is not None:
+        return await asyncio.to_thread(anthropic_list, listed)
     return ModelList(data=await asyncio.to_thread(lambda: [_model_object(name, model) for name, model in listed]))
 
 
 @router.get("/models/{model:path}", summary="One model")
-async def get_model(model: str, application: App) -> ModelObject:
-    for name, known in await _list_usable(application):
+async def get_model(
+    model: str, application: App, anthropic_version: AnthropicVersion = None
+) -> ModelObject | AnthropicModel:
+    describe_model = _model_object if anthropic_version is None else anthropic_model
+    for name, known in await list_usable(application):
         if name == model:
-            return await asyncio.to_thread(_model_object, name, known)
+            return await asyncio.to_thread(describe_model, name, known)
     raise UnknownModel(model)
-
-
-async def _list_usable(application: Application) -> list[tuple[str, ModelFile]]:
-    """Every name that a request's `model` can give, with its model: models by their id, then presets."""
-    usable = [each for each in await application.models.models() if each.kind in _KINDS and each.problem is None]
-    by_id = {model.id: model for model in usable}
-    presets = [each for each in application.records.presets if each.model_id in by_id]
-    return [*by_id.items(), *((preset.name, by_id[preset.model_id]) for preset in presets)]
 
 
 @router.post(
@@ -100,8 +106,15 @@ async def create_chat_completion(body: ChatRequest, request: Request, applicatio
     A known `model` that is not loaded is loaded first, beside the others as memory allows. With `stream` the answer
     comes as server-sent events. The answer stops when the client hangs up.
     """
+    return await answer_chat(body, request, application, owner)
+
+
+async def answer_chat(
+    body: ChatRequest, request: Request, application: Application, owner: str, *, says: Says = say_plainly
+) -> Response:
+    """A chat completion, also for dialects that add something to OpenAI's: `says` makes its words."""
     body.refuse_unsupported()
-    asking = _Asking(body, owner, await application.models.find_adapters(body.adapter_choices))
+    asking = _Asking(body, owner, await application.models.find_adapters(body.adapter_choices), says)
     answers = [
         application.models.generate(partial(asking.build, index), model=body.model_name, keep_alive=body.keep_alive)
         for index in range(body.n or 1)
@@ -119,23 +132,26 @@ async def create_chat_completion(body: ChatRequest, request: Request, applicatio
 class _Asking:
     """One request on its way to whoever answers it; what is wrong with it shows before a model is loaded for it."""
 
-    def __init__(self, body: ChatRequest, owner: str, adapters: tuple[LoraAdapter, ...]) -> None:
+    def __init__(self, body: ChatRequest, owner: str, adapters: tuple[LoraAdapter, ...], says: Says) -> None:
         self._body = body
         self._owner = owner
         self._adapters = adapters
-        self._model = ""
+        self._says = says
+        self._answering: Answering | None = None
         body.to_generation(owner, adapters)
 
     def build(self, index: int, answering: Answering) -> GenerationRequest:
         """What the choice of this number asks for; what the request does not say, the model's defaults do."""
-        self._model = answering.name
+        self._answering = answering
         adapters = answering.adapters if self._body.lora is None else self._adapters
         generation = self._body.to_generation(self._owner, adapters, answering.defaults)
         return vary(generation, index + 1)[index]
 
     def completion(self) -> Completion:
         """Called after the first event: only then it is certain who answers."""
-        return Completion(self._model, self._body.n or 1)
+        if self._answering is None:
+            raise RuntimeError("nobody answers yet")
+        return self._says(self._answering, self._body.n or 1)
 
 
 async def _answer(asking: _Asking, events: NumberedEvents) -> dict[str, Any]:

@@ -5,6 +5,7 @@ It knows what is made of what; it does not know who uses it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -35,6 +36,7 @@ from webui.core.model_stores import ModelStores
 from webui.core.planning import create_ladder, create_planner
 from webui.core.uploads import ObservedUploads
 from webui.core.workbench import Workbench
+from webui.library.blobs import Blobs
 from webui.library.catalog import Catalog
 from webui.library.uploads import Uploads
 from webui.store.conversations import ConversationStore
@@ -60,6 +62,7 @@ class Application:
     uploads: ObservedUploads
     hub: Hub
     downloads: Downloads
+    blobs: Blobs
     workbench: Workbench
     records: ModelRecords
     models: ModelManager
@@ -167,6 +170,8 @@ class Application:
         )
         closing.push_async_callback(self.downloads.close)
         await self.downloads.open()
+        self.blobs = Blobs(settings.models_dir)
+        await asyncio.to_thread(self.blobs.sweep)
         self.workbench = Workbench(
             lambda: self.catalog, settings.models_dir, on_complete=lambda: self.models.catalog_changed.emit(None)
         )

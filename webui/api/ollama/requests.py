@@ -1,0 +1,233 @@
+"""The bodies of `/api/chat` and `/api/generate`, and what Glasshouse makes of them.
+
+What would change the answer and is not known here is an error, never ignored in silence. Options of loading (`num_ctx`,
+`num_gpu`, …) are taken without effect: how a model is loaded is for its defaults and this machine's memory to say.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from msgspec import structs
+from pydantic import BaseModel, ConfigDict, Field
+
+from webui.api.errors import ParameterError, UnsupportedParameter
+from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
+from webui.api.ollama.names import plain_name
+from webui.api.openai_request import MAX_MESSAGES
+from webui.api.openai_sampling import LARGEST_COUNT, MAX_TOP_LOGPROBS, SamplingFields
+from webui.api.openai_tools import CallOfMessage, ToolFields
+from webui.store.model_values import ModelDefaults
+from webui.types import (
+    GenerationRequest,
+    Grammar,
+    LoraAdapter,
+    Message,
+    OverflowPolicy,
+    Priority,
+    Role,
+    SamplingParams,
+    ToolCall,
+)
+
+_OF_LOADING = frozenset(
+    {
+        "num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap", "use_mlock", "low_vram", "numa",
+        "f16_kv", "logits_all", "vocab_only", "embedding_only", "num_keep", "penalize_newline", "tfs_z",
+        "rope_frequency_base", "rope_frequency_scale",
+    }
+)  # fmt: skip
+_ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+
+
+class Options(SamplingFields):
+    """`options` of a request: ours and llama.cpp's samplers under the names that both have."""
+
+    model_config = ConfigDict(extra="allow")
+
+    num_predict: Annotated[int, Field(ge=-2, le=LARGEST_COUNT)] | None = Field(
+        None, description="Tokens of the answer; below 1: as far as the context reaches"
+    )
+
+    def refuse_unknown(self) -> None:
+        for name, value in (self.model_extra or {}).items():
+            if value is not None and name not in _OF_LOADING:
+                raise UnsupportedParameter(f"options.{name}", f"The option “{name}” is not known here. Leave it out.")
+
+    def to_params(self, defaults: SamplingParams | None) -> SamplingParams:
+        params = self.to_sampling(defaults)
+        if self.num_predict is None:
+            return params
+        return structs.replace(params, max_tokens=self.num_predict if self.num_predict > 0 else None)
+
+
+class ChatMessage(BaseModel):
+    role: str
+    content: str | None = ""
+    thinking: str | None = None
+    images: list[Any] | None = None
+    tool_calls: list[CallOfMessage] | None = None
+    tool_name: str | None = Field(None, description="Of the tool whose result this is")
+    tool_call_id: str | None = None
+
+    def to_message(self, index: int) -> Message:
+        if self.role not in _ROLES:
+            raise ParameterError(f"messages.{index}.role", f"“{self.role}” is not a role.")
+        refuse_images(self.images)
+        calls = tuple(call.to_call() for call in self.tool_calls or ())
+        return Message(
+            role=_ROLES[self.role],
+            content=self.content or "",
+            tool_calls=tuple(
+                call if call.id else structs.replace(call, id=f"call_{index}_{number}")
+                for number, call in enumerate(calls)
+            ),
+            tool_call_id=self.tool_call_id or "",
+            name=self.tool_name or "",
+            reasoning=self.thinking or "",
+        )
+
+
+class AnswerBody(BaseModel):
+    """What both requests have."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(description="A model or a preset; one that is not loaded is loaded first")
+    stream: bool | None = Field(None, description="Lines of JSON, unless it is false")
+    format: Literal["", "json"] | dict[str, Any] | None = Field(None, description="“json”, or a JSON schema")
+    options: Options | None = None
+    keep_alive: KeepAlive = KEEP_ALIVE
+    think: bool | Literal["low", "medium", "high", "max"] | None = None
+    truncate: bool | None = Field(None, description="Leave out the oldest turns of what is too long; else an error")
+    shift: bool | None = Field(None, description="Forget the oldest tokens while writing")
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
+
+    def refuse_unknown(self) -> None:
+        """Raises UnsupportedParameter for the first parameter that would be ignored."""
+        for name, value in (self.model_extra or {}).items():
+            if value not in (None, "", [], {}):
+                raise UnsupportedParameter(name, f"“{name}” is not known here. Leave it out.")
+        if self.options is not None:
+            self.options.refuse_unknown()
+
+    @property
+    def model_name(self) -> str:
+        return plain_name(self.model)
+
+    @property
+    def is_streamed(self) -> bool:
+        return self.stream is not False
+
+    def base_request(
+        self,
+        messages: tuple[Message, ...],
+        owner: str,
+        adapters: tuple[LoraAdapter, ...],
+        sampling: SamplingParams | None,
+    ) -> GenerationRequest:
+        overflow: OverflowPolicy = "shift" if self.shift else "drop_oldest" if self.truncate else "error"
+        return GenerationRequest(
+            messages=messages,
+            sampling=self._sampling(sampling),
+            overflow=overflow,
+            owner=owner,
+            priority=Priority.API,
+            adapters=adapters,
+        )
+
+    def _sampling(self, defaults: SamplingParams | None) -> SamplingParams:
+        params = (self.options or Options.model_validate({})).to_params(defaults)
+        if self.top_logprobs and not self.logprobs:
+            raise ParameterError("top_logprobs", "top_logprobs needs “logprobs”: true.")
+        if self.logprobs:
+            params = structs.replace(params, logprobs=self.top_logprobs or 0)
+        if not self.format:
+            return params
+        if params.grammar is not None:
+            raise ParameterError("format", "An answer has one form: give either format or one in the options.")
+        form = Grammar(kind="json_object")
+        if isinstance(self.format, dict):
+            form = Grammar(kind="json_schema", source=json.dumps(self.format))
+        return structs.replace(params, grammar=form)
+
+
+class ChatRequest(ToolFields, AnswerBody):
+    """`/api/chat`. Without messages the model is only loaded, or with `keep_alive` 0 unloaded."""
+
+    messages: Annotated[list[ChatMessage], Field(max_length=MAX_MESSAGES)] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.messages
+
+    def to_generation(
+        self, owner: str, adapters: tuple[LoraAdapter, ...] = (), defaults: ModelDefaults | None = None
+    ) -> GenerationRequest:
+        messages = tuple(each.to_message(index) for index, each in enumerate(self.messages or ()))
+        messages = with_system_prompt(_pair_results(messages), defaults)
+        request = self.base_request(messages, owner, adapters, defaults.sampling if defaults else None)
+        return structs.replace(request, tools=self.to_tools(), tool_choice=self.to_tool_choice())
+
+
+class GenerateRequest(AnswerBody):
+    """`/api/generate`. Without a prompt the model is only loaded, or with `keep_alive` 0 unloaded."""
+
+    prompt: str | None = ""
+    system: str | None = None
+    raw: bool | None = Field(None, description="The prompt is read as it is, without the chat template")
+    images: list[Any] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.prompt
+
+    def to_generation(
+        self, owner: str, adapters: tuple[LoraAdapter, ...] = (), defaults: ModelDefaults | None = None
+    ) -> GenerationRequest:
+        refuse_images(self.images)
+        sampling = defaults.sampling if defaults else None
+        if self.raw:
+            if self.system:
+                raise ParameterError("system", "A raw prompt is read as it is: write the system prompt into it.")
+            return structs.replace(self.base_request((), owner, adapters, sampling), prompt=self.prompt or "")
+        messages: tuple[Message, ...] = (Message(role="user", content=self.prompt or ""),)
+        if self.system:
+            messages = (Message(role="system", content=self.system), *messages)
+        return self.base_request(with_system_prompt(messages, defaults), owner, adapters, sampling)
+
+
+def _pair_results(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Tools' results with the id and the name of their calls. Ollama's programs name the tool at the most: a result
+    then belongs to the first call without one that fits."""
+    paired: list[Message] = []
+    open_calls: list[ToolCall] = []
+    for message in messages:
+        open_calls += message.tool_calls
+        if message.role == "tool":
+            call = next((each for each in open_calls if _is_result_of(message, each)), None)
+            if call is not None:
+                open_calls.remove(call)
+                message = structs.replace(message, tool_call_id=call.id, name=call.name)  # noqa: PLW2901 - it, paired
+        paired.append(message)
+    return tuple(paired)
+
+
+def _is_result_of(result: Message, call: ToolCall) -> bool:
+    if result.tool_call_id:
+        return result.tool_call_id == call.id
+    return result.name in {"", call.name}
+
+
+def refuse_images(images: list[Any] | None) -> None:
+    if images:
+        raise UnsupportedParameter("images", "Images are not understood yet. Send text only.")
+
+
+def with_system_prompt(messages: tuple[Message, ...], defaults: ModelDefaults | None) -> tuple[Message, ...]:
+    """The model's own system prompt, where the messages have none."""
+    if defaults is None or not defaults.system_prompt or any(each.role == "system" for each in messages):
+        return messages
+    return (Message(role="system", content=defaults.system_prompt), *messages)
