@@ -118,8 +118,8 @@ async def test_an_engine_that_dies_ends_the_stream_with_a_sentence(client: httpx
 
 
 async def test_what_is_not_supported_is_said(client: httpx.AsyncClient) -> None:
-    response = await client.post(URL, json=ask("hi", tools=[{"type": "function"}]))
-    assert (response.status_code, response.json()["error"]["param"]) == (400, "tools")
+    response = await client.post(URL, json=ask("hi", functions=[{"name": "f"}]))
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "functions")
     assert "not supported yet" in response.json()["error"]["message"]
 
 

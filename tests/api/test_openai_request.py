@@ -66,8 +66,8 @@ def test_no_model_means_the_current_one(name: str | None) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("tools", [{"type": "function", "function": {"name": "f"}}]),
-        ("tool_choice", "required"),
+        ("functions", [{"name": "f"}]),
+        ("function_call", {"name": "f"}),
         ("modalities", ["audio"]),
         ("reasoning_effort", "high"),
         ("guided_regex", "a+"),
@@ -92,8 +92,7 @@ def test_what_changes_nothing_is_taken(name: str, value: object) -> None:
     "message",
     [
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]},
-        {"role": "tool", "content": "42", "tool_call_id": "1"},
-        {"role": "assistant", "content": None, "tool_calls": [{}]},
+        {"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]},
     ],
 )
 def test_messages_that_need_more_than_text_are_refused(message: dict[str, Any]) -> None:

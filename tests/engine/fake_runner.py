@@ -60,6 +60,9 @@ class FakeVocabulary:
     def token_bytes(self, token: int) -> bytes:
         return chr(token).encode()
 
+    def control_text(self, token: int) -> str:
+        return ""
+
     def is_end(self, token: int) -> bool:
         return token == END
 

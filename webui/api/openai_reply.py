@@ -23,6 +23,7 @@ from webui.types import (
     TextDelta,
     Timings,
     TokenLogprobs,
+    ToolCallDelta,
     Usage,
 )
 
@@ -70,6 +71,8 @@ class Completion:
                 return self._chunk(index, {"content": text}, choice.take_logprobs())
             case ReasoningDelta(text=text):
                 return self._chunk(index, {"reasoning_content": text})
+            case ToolCallDelta():
+                return self._chunk(index, {"tool_calls": [_call_delta(event)]})
             case Finished():
                 choice.take(event)
                 return self._chunk(index, {}, choice.take_logprobs(), event)
@@ -91,7 +94,7 @@ class Completion:
         if finished is None:
             return chunk
         choice["finish_reason"] = finish_reason(finished)
-        choice |= self._choices[index].trimmed_object()
+        choice |= self._choices[index].told_object()
         return chunk | {"timings": timings_object(finished.timings)}
 
     def _usage(self) -> Usage:
@@ -120,6 +123,7 @@ class _Choice:
     def __init__(self) -> None:
         self._content: list[str] = []
         self._reasoning: list[str] = []
+        self._calls: list[list[ToolCallDelta]] = []  # the pieces of each
         self._logprobs: list[TokenLogprobs] = []  # in a stream: those whose text has not come yet
         self._trimmed: ContextTrimmed | None = None
         self._finished: Finished | None = None
@@ -136,6 +140,10 @@ class _Choice:
                 self._content.append(text)
             case ReasoningDelta(text=text):
                 self._reasoning.append(text)
+            case ToolCallDelta(index=index):
+                if index == len(self._calls):
+                    self._calls.append([])
+                self._calls[index].append(event)
             case TokenLogprobs():
                 self._logprobs.append(event)
             case ContextTrimmed():
@@ -152,7 +160,11 @@ class _Choice:
         return logprobs_object(logprobs)
 
     def whole(self, index: int) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._content), "refusal": None}
+        content = "".join(self._content)
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+        if self._calls:
+            message["content"] = content or None
+            message["tool_calls"] = [_whole_call(pieces) for pieces in self._calls]
         if self._reasoning:
             message["reasoning_content"] = "".join(self._reasoning)
         return {
@@ -160,17 +172,34 @@ class _Choice:
             "message": message,
             "logprobs": self.take_logprobs(),
             "finish_reason": finish_reason(self.end),
-        } | self.trimmed_object()
+        } | self.told_object()
 
-    def trimmed_object(self) -> dict[str, Any]:
-        """What was left out of the conversation, where the request allowed that: never in silence."""
-        if self._trimmed is None:
-            return {}
-        return {"trimmed": {"messages": self._trimmed.num_messages, "tokens": self._trimmed.num_tokens}}
+    def told_object(self) -> dict[str, Any]:
+        """What was left out of the conversation, where the request allowed that, and what was mended in tool calls:
+        never in silence."""
+        told: dict[str, Any] = {}
+        if self._trimmed is not None:
+            told["trimmed"] = {"messages": self._trimmed.num_messages, "tokens": self._trimmed.num_tokens}
+        if self.end.notes:
+            told["notes"] = list(self.end.notes)
+        return told
 
 
 def finish_reason(finished: Finished) -> str:
-    return "length" if finished.reason == "length" else "stop"
+    return finished.reason if finished.reason in {"length", "tool_calls"} else "stop"
+
+
+def _call_delta(event: ToolCallDelta) -> dict[str, Any]:
+    """A piece of a call: the first one names it."""
+    function: dict[str, str] = {"arguments": event.arguments}
+    if not event.name:
+        return {"index": event.index, "function": function}
+    return {"index": event.index, "id": event.id, "type": "function", "function": {"name": event.name} | function}
+
+
+def _whole_call(pieces: list[ToolCallDelta]) -> dict[str, Any]:
+    arguments = "".join(piece.arguments for piece in pieces)
+    return {"id": pieces[0].id, "type": "function", "function": {"name": pieces[0].name, "arguments": arguments}}
 
 
 def logprobs_object(logprobs: list[TokenLogprobs]) -> dict[str, Any] | None:

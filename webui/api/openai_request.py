@@ -6,7 +6,7 @@ a request (`user`, `metadata`, …) is taken and has no effect.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,22 +14,22 @@ from webui.api.adapters import LoraChoice
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.openai_sampling import SamplingFields
+from webui.api.openai_tools import CallOfMessage, ToolFields, name_results
 from webui.core.adapters import MAX_ADAPTERS, AdapterChoice
 from webui.store.model_values import ModelDefaults
 from webui.types import GenerationRequest, LoraAdapter, Message, OverflowPolicy, Priority, Role
 
 MAX_MESSAGES = 8192  # llama.cpp's tokenizer takes quadratic time in the turns of one prompt, while everybody waits
 MAX_CHOICES = 8
-_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_ROLES: dict[str, Role] = {
+    "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
+}  # fmt: skip
 _LABELS = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
 )
 _WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
-    "tools": ([],),
     "functions": ([],),
-    "tool_choice": ("none", "auto"),
     "function_call": ("none", "auto"),
-    "parallel_tool_calls": (True, False),
     "modalities": (["text"],),
 }
 
@@ -45,15 +45,23 @@ class ChatMessage(BaseModel):
     role: str
     content: str | list[TextPart] | None = None
     name: str | None = Field(None, description="Taken, but not shown to the model")
-    tool_calls: list[Any] | None = None
+    reasoning_content: str | None = Field(None, description="An assistant's thoughts, for templates that show them")
+    tool_calls: list[CallOfMessage] | None = None
+    tool_call_id: str | None = Field(None, description="Of a tool's result: the call that it answers")
 
     def to_message(self, index: int) -> Message:
         where = f"messages.{index}"
-        if self.tool_calls or self.role in {"tool", "function"}:
-            raise UnsupportedParameter(where, "Tools are not supported yet: send messages without tool calls.")
         if self.role not in _ROLES:
-            raise ParameterError(f"{where}.role", f"“{self.role}” is not a role: use system, user or assistant.")
-        return Message(role=_ROLES[self.role], content=self._text(where))
+            raise ParameterError(f"{where}.role", f"“{self.role}” is not a role: use system, user, assistant or tool.")
+        if self.tool_calls and self.role != "assistant":
+            raise ParameterError(f"{where}.tool_calls", "Only an assistant's message has tool calls.")
+        return Message(
+            role=_ROLES[self.role],
+            content=self._text(where),
+            tool_calls=tuple(call.to_call() for call in self.tool_calls or ()),
+            tool_call_id=self.tool_call_id or "",
+            reasoning=self.reasoning_content or "" if self.role == "assistant" else "",
+        )
 
     def _text(self, where: str) -> str:
         if self.content is None or isinstance(self.content, str):
@@ -77,7 +85,7 @@ class ChatBody(BaseModel):
     stream_options: StreamOptions | None = None
 
 
-class ChatRequest(SamplingFields, ChatBody):
+class ChatRequest(SamplingFields, ToolFields, ChatBody):
     """A chat completion to be made. Null means "not given"; the defaults are those of a quiet chat."""
 
     model_config = ConfigDict(
@@ -117,7 +125,7 @@ class ChatRequest(SamplingFields, ChatBody):
         self, owner: str, adapters: tuple[LoraAdapter, ...] = (), defaults: ModelDefaults | None = None
     ) -> GenerationRequest:
         """`defaults`: of the model that answers, for what the request does not say."""
-        messages = tuple(message.to_message(index) for index, message in enumerate(self.messages))
+        messages = name_results(tuple(message.to_message(index) for index, message in enumerate(self.messages)))
         messages, continuation = self._split_continuation(messages)
         if defaults is not None and defaults.system_prompt and not any(each.role == "system" for each in messages):
             messages = (Message(role="system", content=defaults.system_prompt), *messages)
@@ -129,6 +137,8 @@ class ChatRequest(SamplingFields, ChatBody):
             owner=owner,
             priority=Priority.API,
             adapters=adapters,
+            tools=self.to_tools(),
+            tool_choice=self.to_tool_choice(),
         )
 
     def _split_continuation(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], str]:
@@ -138,7 +148,7 @@ class ChatRequest(SamplingFields, ChatBody):
         if self.continue_final_message and self.add_generation_prompt:
             raise ParameterError("add_generation_prompt", "It contradicts continue_final_message. Send one of the two.")
         *before, last = messages
-        if last.role != "assistant" or not last.content:
+        if last.role != "assistant" or not last.content or last.tool_calls:
             name = "continue_final_message" if self.continue_final_message else "add_generation_prompt"
             raise ParameterError(name, "To go on with the last message, it has to be an assistant's with some text.")
         return tuple(before), last.content

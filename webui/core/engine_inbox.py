@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+import msgspec
+
 from webui.errors import GlasshouseError
-from webui.types import GenerationEvent, PromptProgress, Queued, ReasoningDelta, TextDelta
+from webui.types import GenerationEvent, PromptProgress, Queued, ReasoningDelta, TextDelta, ToolCallDelta
 
 
 class Inbox:
@@ -45,6 +47,8 @@ def _join(last: GenerationEvent, event: GenerationEvent) -> GenerationEvent | No
         return TextDelta(text=last.text + event.text)
     if isinstance(last, ReasoningDelta) and isinstance(event, ReasoningDelta):
         return ReasoningDelta(text=last.text + event.text)
+    if isinstance(last, ToolCallDelta) and isinstance(event, ToolCallDelta) and last.index == event.index:
+        return msgspec.structs.replace(last, arguments=last.arguments + event.arguments)
     if isinstance(last, Queued | PromptProgress) and type(last) is type(event):
         return event
     return None

@@ -35,6 +35,7 @@ from webui.types import (
     ReplyWaiting,
     TextDelta,
     TokenLogprobs,
+    ToolCallDelta,
 )
 
 _log = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ class Reply:
                 self._wait("reading", progress=done / total if total else 1.0)
             case ContextTrimmed():
                 self._note_trimmed(event)
-            case TokenLogprobs() | Finished():
+            case TokenLogprobs() | ToolCallDelta() | Finished():  # a chat of the page offers no tools
                 pass
             case _:
                 assert_never(event)

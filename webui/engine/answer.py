@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
+from webui.engine.answer_reader import AnswerReader, Delta
 from webui.engine.detokenizer import Detokenizer
 from webui.engine.intake import Reading
-from webui.engine.reasoning import ReasoningSplitter
 from webui.engine.runner import Sampled, Sampler, Vocabulary
 from webui.engine.sequence import Sequence
 from webui.engine.stop_strings import StopStrings
@@ -19,7 +21,6 @@ from webui.types import (
     FinishReason,
     GenerationEvent,
     GenerationRequest,
-    ReasoningDelta,
     TextDelta,
     Timings,
     Usage,
@@ -98,7 +99,7 @@ class Answer(ReadAhead):
         super().__init__(request_id, request, reading, arrived_at=arrived_at, reads_only=False)
         self.sampler = sampler
         self._detokenizer = Detokenizer()
-        self._splitter = ReasoningSplitter(reading.opened)
+        self._reader = AnswerReader(reading.opened, reading.form, request.tools, request.tool_choice)
         self._stops = StopStrings(request.sampling.stop)
         self._has_begun = False
         self._begin_when_thought()
@@ -115,31 +116,43 @@ class Answer(ReadAhead):
             return [], "stop"
         self.sequence.tokens.append(token)
         events: list[GenerationEvent] = [] if sampled.logprobs is None else [sampled.logprobs]
-        events += self._say(self._splitter.feed(self._detokenizer.feed(vocabulary.token_bytes(token))))
+        events += self._say(self._reader.feed(self._detokenizer.feed(self._bytes(token, vocabulary))))
         self._begin_when_thought()
-        if self._stops.has_stopped:
+        if self._stops.has_stopped or self._reader.has_ended:
             return events, "stop"
         return events, "length" if self.num_sampled == self.request.sampling.max_tokens else None
 
     def finish(self, reason: FinishReason, now: float) -> Iterator[GenerationEvent]:
         """The last events: text held back in vain, then the one Finished."""
         if not self._stops.has_stopped:
-            yield from self._say(self._splitter.flush())
+            yield from self._say(self._reader.finish(is_cut=reason != "stop"))
             if rest := self._stops.flush():
                 yield TextDelta(text=rest)
-        yield from super().finish(reason, now)
+        if reason == "stop" and self._reader.num_calls:
+            reason = "tool_calls"
+        for finished in super().finish(reason, now):
+            yield msgspec.structs.replace(finished, stop_text=self._stops.matched, notes=self._reader.notes)
 
     def close(self) -> None:
         self.sampler.close()
 
     def _begin_when_thought(self) -> None:
-        if not self._has_begun and not self._splitter.is_thinking:
+        if not self._has_begun and not self._reader.is_thinking:
             self._has_begun = True
             self.sampler.begin_answer()
 
-    def _say(self, deltas: Iterator[TextDelta | ReasoningDelta]) -> Iterator[GenerationEvent]:
+    def _bytes(self, token: int, vocabulary: Vocabulary) -> bytes:
+        """What the token adds to the answer; marks that say where a call is must be read even if they are silent."""
+        said = vocabulary.token_bytes(token)
+        if said or not self._reader.marks:
+            return said
+        text = vocabulary.control_text(token)
+        return text.encode() if text in self._reader.marks else b""
+
+    def _say(self, deltas: Iterator[Delta]) -> Iterator[GenerationEvent]:
+        """Stop strings are looked for in what is said: a call is never cut in two."""
         for delta in deltas:
-            if isinstance(delta, ReasoningDelta):
+            if not isinstance(delta, TextDelta):
                 yield delta
-            elif text := self._stops.feed(delta.text):
+            elif not self._stops.has_stopped and (text := self._stops.feed(delta.text)):
                 yield TextDelta(text=text)

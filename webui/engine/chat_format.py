@@ -12,6 +12,7 @@ drops a message silently, the next shape of the same conversation is tried. It d
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -20,8 +21,11 @@ from typing import Any
 
 from webui.engine.reasoning import ThinkMarks, find_open_marks
 from webui.engine.template_sandbox import Template, TemplateOverrun
+from webui.engine.template_tools import ToolTemplating, split_calls
+from webui.engine.tool_calls.families import find_format
+from webui.engine.tool_calls.formats import ToolFormat
 from webui.errors import InvalidRequest, TemplateFailed
-from webui.types import Message
+from webui.types import Message, Tool
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +62,33 @@ class ChatFormat:
                 self.has_template = True
             except TemplateFailed as error:
                 logger.warning("The model's chat template is replaced by ChatML: %s", error)
+        used = source if self.has_template else None
+        self._form = find_format(used)
+        self._tools = ToolTemplating(used, self._form, self._render_some_shape)
 
-    def render(self, messages: tuple[Message, ...], continuation: str = "") -> Prompt:
-        """The prompt that makes the model answer, or go on behind `continuation`.
+    @property
+    def tool_format(self) -> ToolFormat:
+        """How the model writes tool calls; looking costs some renderings, once."""
+        return self._tools.form
+
+    @property
+    def answer_format(self) -> ToolFormat:
+        """How it writes anything else: what it does about tools is of no interest."""
+        return self._form
+
+    def render(self, messages: tuple[Message, ...], continuation: str = "", tools: tuple[Tool, ...] = ()) -> Prompt:
+        """The prompt that makes the model answer, or go on behind `continuation`; it may call `tools`.
 
         Raises TemplateFailed (with its reason) or InvalidRequest.
         """
-        mark = _unused_character(messages, continuation)
-        text = self._render_some_shape(self._guard(messages, mark))
+        mark = _unused_character(messages, continuation, tools)
+        prepared, listed = self._tools.prepare(messages, tools, lambda text: self._break(text, mark))
+        try:
+            text = self._render_some_shape(prepared, listed)
+        except TemplateFailed:
+            if listed is not None or not any(message.tool_calls for message in messages):
+                raise
+            text = self._render_some_shape(prepared, [])  # some templates look at tools wherever there are calls
         opened = find_open_marks(text)
         if continuation:
             text += f"\n{opened.close}\n\n" if opened else ""
@@ -78,7 +101,7 @@ class ChatFormat:
         It ends before that message's last word, which may go on and then be other tokens. Raises as `render` does.
         """
         mark = _unused_character(messages)
-        guarded = self._guard(messages, mark)
+        guarded, _ = self._tools.prepare(messages, (), lambda text: self._break(text, mark))
         draft = str(guarded[-1]["content"]).strip()
         text = self._render_some_shape(guarded)
         start = text.rfind(draft)
@@ -103,17 +126,14 @@ class ChatFormat:
             **self._tokens,
         )
 
-    def _guard(self, messages: tuple[Message, ...], mark: str) -> list[dict[str, Any]]:
-        return [{"role": message.role, "content": self._break(message.content, mark)} for message in messages]
-
-    def _render_some_shape(self, messages: list[dict[str, Any]]) -> str:
+    def _render_some_shape(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
         """The first shape that the template takes whole; failing that, the first that it takes at all."""
         taken: list[str] = []
         refusals: list[TemplateFailed] = []
         for shape in _SHAPES:
             try:
                 text = self._template.render(
-                    messages=shape(messages), add_generation_prompt=True, tools=None, documents=None, **self._tokens
+                    messages=shape(messages), add_generation_prompt=True, tools=tools, documents=None, **self._tokens
                 )
             except TemplateOverrun:
                 raise
@@ -141,8 +161,12 @@ class ChatFormat:
         return any(content[start : start + length] in self._control_texts for length in self._control_lengths)
 
 
-def _unused_character(messages: tuple[Message, ...], continuation: str = "") -> str:
-    used = set(continuation).union(*(message.content for message in messages))
+def _unused_character(messages: tuple[Message, ...], continuation: str = "", tools: tuple[Tool, ...] = ()) -> str:
+    used = set(continuation).union(*(message.content + message.reasoning + message.name for message in messages))
+    for tool in tools:
+        used.update(tool.name, tool.description, tool.parameters)
+    for call in (call for message in messages for call in message.tool_calls):
+        used.update(call.name, call.arguments)
     for code in itertools.chain(*_PRIVATE_USE):
         if (character := chr(code)) not in used:
             return character
@@ -153,7 +177,8 @@ def _has_all(text: str, messages: list[dict[str, Any]]) -> bool:
     """Whether what the system and the last person said came through; templates may drop old thoughts, not those."""
     needed = [message["content"] for message in messages if message["role"] == "system"]
     needed += [message["content"] for message in messages if message["role"] == "user"][-1:]
-    return all(content.strip() in text for content in needed)
+    needed += [message["content"] for message in messages if message["role"] == "tool"]
+    return all(content.strip() in text or json.dumps(content, ensure_ascii=False) in text for content in needed)
 
 
 # --- shapes of one conversation, tried in this order ------------------------------------------------------------------
@@ -180,7 +205,8 @@ def _merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Roles alternate, beginning with the person's: neighbours of the same role become one message."""
     merged: list[dict[str, Any]] = []
     for message in _system_in_user(messages):
-        if merged and merged[-1]["role"] == message["role"]:
+        is_same = bool(merged) and merged[-1]["role"] == message["role"] and message["role"] != "tool"
+        if is_same and not merged[-1].get("tool_calls") and not message.get("tool_calls"):
             merged[-1]["content"] += "\n\n" + message["content"]
         elif merged or message["role"] == "user":
             merged.append(dict(message))
@@ -192,4 +218,9 @@ def _in_parts(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
 
 
-_SHAPES: tuple[Shape, ...] = (_as_it_is, _in_parts, _system_in_user, _merged)
+def _one_call_each(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Several calls of one message, each with its result behind it."""
+    return split_calls(messages)
+
+
+_SHAPES: tuple[Shape, ...] = (_as_it_is, _in_parts, _one_call_each, _system_in_user, _merged)

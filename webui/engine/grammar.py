@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import llguidance
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from webui.engine.gbnf import gbnf_to_lark
 from webui.engine.json_schema import read_schema
+from webui.engine.tool_calls.forced import to_lark
 from webui.errors import InvalidRequest
 from webui.types import Grammar
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions  # exists for type checkers only
 
 MAX_SOURCE = 65_536  #: characters
+MAX_CALLS_SOURCE = 4 * MAX_SOURCE  #: characters, of all tools together
 MAX_GBNF = 20_000  #: characters; compiling takes quadratic time in a rule's length
 MAX_CHOICES = 1000
 _NUM_KEPT = 8  #: compiled grammars; n answers of one request compile theirs once
@@ -51,6 +53,7 @@ _NAMES = {
     "regex": "regular expression",
     "gbnf": "grammar",
     "choice": "list of choices",
+    "calls": "form of the tool calls",
 }
 
 
@@ -62,6 +65,7 @@ class GrammarVocabulary:
     pieces: Items[bytes]
     ends: Items[int]
     tokenize: Callable[[str], list[int]]
+    controls: Mapping[str, int] = field(default_factory=dict)  #: control tokens by text, which marks are made of
 
     @property
     def eos_token_id(self) -> int:
@@ -92,13 +96,14 @@ class GrammarCompiler:
         self._num_tokens = len(vocabulary.pieces)
         wrapper = llguidance.TokenizerWrapper(vocabulary)
         self._tokenizer = llguidance.LLTokenizer(wrapper, eos_token=list(vocabulary.ends))
+        self._controls = vocabulary.controls
         self._kept: OrderedDict[Grammar, llguidance.LLMatcher] = OrderedDict()
 
     def compile(self, grammar: Grammar) -> GrammarState:
         """The state before the first token. Raises InvalidRequest with what cannot be honoured."""
         matcher = self._kept.get(grammar)
         if matcher is None:
-            matcher = llguidance.LLMatcher(self._tokenizer, _definition(grammar), log_level=0, limits=_LIMITS)
+            matcher = llguidance.LLMatcher(self._tokenizer, self._define(grammar), log_level=0, limits=_LIMITS)
             matcher.compute_bitmask()  # what is too complex shows here, and the copies have it done
             _check(matcher, grammar)
             self._kept[grammar] = matcher
@@ -106,6 +111,13 @@ class GrammarCompiler:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(grammar)
         return GrammarState(matcher.deep_copy(), grammar, self._num_tokens)
+
+    def _define(self, grammar: Grammar) -> str:
+        if grammar.kind != "calls":
+            return _definition(grammar)
+        if len(grammar.source) > MAX_CALLS_SOURCE:
+            raise InvalidRequest(f"The tools' descriptions are longer than {MAX_CALLS_SOURCE:,} characters.")
+        return llguidance.LLMatcher.grammar_from_lark(to_lark(grammar.source, self._controls, _JSON_OPTIONS))
 
 
 class GrammarState:
@@ -158,6 +170,8 @@ def _definition(grammar: Grammar) -> str:
             return llguidance.LLMatcher.grammar_from_regex(grammar.source)
         case "gbnf":
             return llguidance.LLMatcher.grammar_from_lark(gbnf_to_lark(grammar.source))
+        case "calls":
+            raise ValueError("made by the compiler, which knows the control tokens")
         case "choice":
             return llguidance.LLMatcher.grammar_from_regex("|".join(map(_literal, _choices(grammar.source))))
 

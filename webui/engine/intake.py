@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from webui.engine.chat_format import ChatFormat, Prompt
 from webui.engine.context_policy import RESERVED_SHARE, drop_oldest
 from webui.engine.radix_tree import common_prefix
 from webui.engine.reasoning import ThinkMarks
 from webui.engine.runner import Vocabulary
+from webui.engine.tool_calls.families import GENERIC
+from webui.engine.tool_calls.forced import describe
+from webui.engine.tool_calls.formats import ToolFormat
 from webui.errors import ContextTooLong, InvalidRequest
-from webui.types import GenerationRequest, Message
+from webui.types import GenerationRequest, Message, SamplingParams, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,7 @@ class Reading:
     tokens: list[int]
     opened: ThinkMarks | None  #: thinking that the prompt has opened already
     num_dropped: int = 0  #: messages that were left out because the context is full
+    form: ToolFormat = GENERIC  #: how the model writes its answer, tool calls above all
 
 
 class Intake:
@@ -73,10 +79,17 @@ class Intake:
             messages = self._drop_oldest(request, max_tokens)
         return Reading(self._tokenize(self._format.render_draft(messages), max_tokens), None)
 
+    def sampling_of(self, request: GenerationRequest) -> SamplingParams:
+        """How the answer's tokens are chosen: calls that must come have a grammar. Raises InvalidRequest."""
+        grammar = request.sampling.grammar
+        if request.tools:
+            grammar = describe(request, self._format.tool_format)
+        return msgspec.structs.replace(request.sampling, grammar=grammar)
+
     def count_system_tokens(self, request: GenerationRequest, tokens: list[int]) -> int:
         """How many of the prompt's first tokens are the system prompt (and the template's own beginning)."""
         system = tuple(message for message in request.messages if message.role == "system")
-        other = self._format.render((*system, Message(role="user", content="?")))
+        other = self._format.render((*system, Message(role="user", content="?")), tools=_offered(request))
         return common_prefix(tokens, self._vocabulary.tokenize(other.pieces))
 
     def _drop_oldest(self, request: GenerationRequest, max_tokens: int) -> tuple[Message, ...]:
@@ -99,10 +112,18 @@ class Intake:
         return reading if len(reading.tokens) <= max_tokens - reserved else None
 
     def _read(self, request: GenerationRequest, messages: tuple[Message, ...], max_tokens: int) -> Reading:
-        prompt = self._format.render(messages, request.continuation)
-        return Reading(self._tokenize(prompt, max_tokens), prompt.opened, len(request.messages) - len(messages))
+        tools = _offered(request)
+        prompt = self._format.render(messages, request.continuation, tools)
+        form = self._format.tool_format if tools else self._format.answer_format
+        tokens = self._tokenize(prompt, max_tokens)
+        return Reading(tokens, prompt.opened, len(request.messages) - len(messages), form)
 
     def _tokenize(self, prompt: Prompt, max_tokens: int) -> list[int]:
         if len(prompt.pieces) > max_tokens:  # tokenizing that many would keep everybody waiting
             raise ContextTooLong(len(prompt.pieces), max_tokens)
         return self._vocabulary.tokenize(prompt.pieces)
+
+
+def _offered(request: GenerationRequest) -> tuple[Tool, ...]:
+    """The tools that the model is told of."""
+    return request.tools if request.tool_choice.mode != "none" else ()

@@ -59,6 +59,7 @@ from webui.types import (
     ReasoningDelta,
     TextDelta,
     TokenLogprobs,
+    ToolCallDelta,
 )
 
 logger = logging.getLogger(__name__)
@@ -178,7 +179,7 @@ class EngineLoop:
         if self._scheduler.is_full:
             raise EngineBusy(retry_after=math.ceil(max(1.0, self._seconds_per_answer(arrived_at) or 10.0)))
         reading = self._intake.prepare(request, most)
-        sampler = self._runner.create_sampler(request.sampling)
+        sampler = self._runner.create_sampler(self._intake.sampling_of(request))
         answer = Answer(command.request_id, request, reading, sampler, arrived_at=arrived_at)
         try:
             self._scheduler.add(answer.sequence)
@@ -364,7 +365,8 @@ class EngineLoop:
 
     def _tell(self, answer: ReadAhead, event: GenerationEvent) -> None:
         self._channel.send(Happened(request_id=answer.request_id, event=event))
-        is_more_text = isinstance(event, TextDelta | ReasoningDelta | TokenLogprobs) and answer.num_sampled > 1
+        is_text = isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | TokenLogprobs)
+        is_more_text = is_text and answer.num_sampled > 1
         self._is_urgent = self._is_urgent or not is_more_text
 
     def _flush(self) -> None:

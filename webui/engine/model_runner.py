@@ -78,6 +78,10 @@ class LlamaVocabulary:
             piece = self._bytes[token] = self._piece(token, special=special)
         return piece
 
+    def control_text(self, token: int) -> str:
+        """The text of a control token; empty for others, and for those that end an answer."""
+        return self._text(token) if self._is_control(token) and not self.is_end(token) else ""
+
     def shown_bytes(self, token: int) -> bytes:
         """A token's text, also that of a control token."""
         return self._piece(token, special=True)
@@ -100,8 +104,11 @@ class LlamaVocabulary:
         """Made when the first grammar is asked for: it takes a while."""
         tokens = range(self.num_tokens)
         pieces = [b"" if self._is_control(token) else self._piece(token, special=False) for token in tokens]
+        controls = {text: token for token in tokens if (text := self.control_text(token))}
         return GrammarCompiler(
-            GrammarVocabulary(pieces, self.ends, lambda text: self._tokenize_behind(text, parse_control=False))
+            GrammarVocabulary(
+                pieces, self.ends, lambda text: self._tokenize_behind(text, parse_control=False), controls
+            )
         )
 
     def _is_control(self, token: int) -> bool:

@@ -26,11 +26,20 @@ MARKS = (
     ThinkMarks("<think>", "</think>"),  # DeepSeek-R1, Qwen3, SmolLM3, ...
     ThinkMarks("<thinking>", "</thinking>"),
     ThinkMarks("<seed:think>", "</seed:think>"),
+    ThinkMarks("<thought>", "</thought>"),
+    ThinkMarks("<reasoning>", "</reasoning>"),
     ThinkMarks("[THINK]", "[/THINK]"),  # Magistral
     ThinkMarks("◁think▷", "◁/think▷"),  # Kimi
     ThinkMarks("<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>final<|message|>"),  # gpt-oss
     ThinkMarks("<|channel|>final<|message|>", ""),
+    ThinkMarks("<|START_THINKING|>", "<|END_THINKING|>"),  # Command R7B, Command A
+    ThinkMarks("<|channel>thought", "<channel|>"),  # Gemma 4
+    ThinkMarks("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
+    ThinkMarks("Here is my thought process:", "Here is my response:"),  # Granite 3.2
+    ThinkMarks("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),  # Apriel, whose prompt opens it
 )
+_AROUND = {"<response>": "</response>", "": "[END FINAL RESPONSE]"}
+"""What some put around the answer behind their thoughts (Granite 3.3, Apriel)."""
 
 
 def is_part_of_mark(control_text: str) -> bool:
@@ -52,6 +61,8 @@ class ReasoningSplitter:
         self._is_decided = opened is not None
         self._is_bare = opened is not None  #: the next text's leading blank lines belong to the marks
         self._held = ""
+        self._is_behind_thinking = False  #: thinking has just ended: the answer may have marks around it
+        self._last_mark = ""  #: the mark at the answer's end that is no text
 
     @property
     def is_thinking(self) -> bool:
@@ -64,11 +75,13 @@ class ReasoningSplitter:
             return
         if self._marks is not None:
             yield from self._think(self._marks)
-        if self._marks is None and (said := self._take(len(self._held))):
+        if self._marks is None and self._is_unwrapped() and (said := self._take(self._certain_length())):
             yield TextDelta(text=said)
 
     def flush(self) -> Iterator[TextDelta | ReasoningDelta]:
         """What was held back in vain, at the end of the answer."""
+        if self._last_mark and self._held.rstrip().endswith(self._last_mark):
+            self._held = self._held.rstrip().removesuffix(self._last_mark)
         if self._held:
             yield ReasoningDelta(text=self._held) if self._marks is not None else TextDelta(text=self._held)
             self._held = ""
@@ -92,7 +105,29 @@ class ReasoningSplitter:
             yield ReasoningDelta(text=thought)
         if end >= 0:
             self._held = self._held.removeprefix(marks.close)
-            self._marks, self._is_bare = None, True
+            self._marks, self._is_bare, self._is_behind_thinking = None, True, True
+            self._last_mark = _AROUND[""] if "RESPONSE" in marks.close else ""
+
+    def _is_unwrapped(self) -> bool:
+        """Take the mark before the answer off; False while it is not clear whether there is one."""
+        if not self._is_behind_thinking:
+            return True
+        start = self._held.lstrip()
+        if not start or (len(start) < len("<response>") and "<response>".startswith(start)):
+            return False
+        self._is_behind_thinking = False
+        if start.startswith("<response>"):
+            self._held, self._last_mark = start.removeprefix("<response>"), _AROUND["<response>"]
+        return True
+
+    def _certain_length(self) -> int:
+        """How much of the held text is not the mark at the answer's end, and cannot become it."""
+        if not self._last_mark:
+            return len(self._held)
+        text = self._held.rstrip()
+        if text.endswith(self._last_mark):
+            return len(text) - len(self._last_mark)
+        return len(self._held) - pending_suffix(self._held, self._last_mark)
 
     def _take(self, length: int) -> str:
         """Cut `length` characters off the held text; blanks right behind a mark are dropped."""

@@ -60,6 +60,9 @@ class Vocabulary(Protocol):
     def token_bytes(self, token: int) -> bytes:
         """What a token stands for in the answer; empty for control tokens."""
 
+    def control_text(self, token: int) -> str:
+        """The text of a control token that is silent in an answer; empty for all others."""
+
     def is_end(self, token: int) -> bool:
         """Whether this token ends the model's turn."""
 

@@ -80,7 +80,8 @@ def _raise_exception(message: str) -> None:
 
 
 def _to_json(value: Any, indent: int | None = None, ensure_ascii: bool = False, **options: Any) -> str:
-    """JSON as Transformers writes it: not escaped for HTML."""
+    """JSON as Transformers writes it: not escaped for HTML. What `map` and `select` give is a list."""
+    value = list(value) if isinstance(value, Iterator) else value
     return json.dumps(value, indent=indent, ensure_ascii=ensure_ascii, **options)
 
 

@@ -1,0 +1,80 @@
+"""From the text of one answer to what it is: thoughts, words, tool calls.
+
+Puts together who splits off the thinking and who reads the calls, as the model's family needs it. It does not know
+tokens, stop strings or when the answer ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from webui.engine.reasoning import ReasoningSplitter, ThinkMarks
+from webui.engine.tool_calls.families import GENERIC
+from webui.engine.tool_calls.formats import ToolFormat
+from webui.engine.tool_calls.harmony import MARKS, HarmonyReader
+from webui.engine.tool_calls.reader import CallReader
+from webui.types import ReasoningDelta, TextDelta, Tool, ToolCallDelta, ToolChoice
+
+Delta = TextDelta | ReasoningDelta | ToolCallDelta
+
+
+class AnswerReader:
+    """One answer."""
+
+    def __init__(
+        self,
+        opened: ThinkMarks | None = None,
+        form: ToolFormat = GENERIC,
+        tools: tuple[Tool, ...] = (),
+        choice: ToolChoice | None = None,
+    ) -> None:
+        """`opened`: thinking that the prompt has opened already."""
+        choice = choice or ToolChoice()
+        tools = tools if choice.mode != "none" else ()
+        self._splitter = ReasoningSplitter(opened)
+        self._calls = CallReader(form, tools, is_parallel=choice.is_parallel) if tools else None
+        self._harmony = HarmonyReader(tools, is_parallel=choice.is_parallel) if form.is_harmony else None
+        self.marks = frozenset(MARKS if form.is_harmony else form.marks if tools else ())
+        """Control tokens' texts that must be fed, which are silent otherwise."""
+
+    @property
+    def is_thinking(self) -> bool:
+        return self._harmony.is_thinking if self._harmony is not None else self._splitter.is_thinking
+
+    @property
+    def num_calls(self) -> int:
+        reader = self._harmony or self._calls
+        return reader.num_calls if reader is not None else 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        reader = self._harmony or self._calls
+        return tuple(reader.notes) if reader is not None else ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing that may still come is part of the answer."""
+        reader = self._harmony or self._calls
+        return reader is not None and reader.has_ended
+
+    def feed(self, text: str) -> Iterator[Delta]:
+        if self._harmony is not None:
+            yield from self._harmony.feed(text)
+        else:
+            yield from self._read(self._splitter.feed(text))
+
+    def finish(self, *, is_cut: bool) -> Iterator[Delta]:
+        """What was held back in vain. `is_cut`: it was not the model that ended its answer."""
+        if self._harmony is not None:
+            yield from self._harmony.finish(is_cut=is_cut)
+            return
+        yield from self._read(self._splitter.flush())
+        if self._calls is not None:
+            yield from self._calls.finish(is_cut=is_cut)
+
+    def _read(self, deltas: Iterator[TextDelta | ReasoningDelta]) -> Iterator[Delta]:
+        for delta in deltas:
+            if self._calls is None or isinstance(delta, ReasoningDelta):
+                yield delta
+            else:
+                yield from self._calls.feed(delta.text)

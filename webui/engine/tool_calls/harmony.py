@@ -1,0 +1,138 @@
+"""Harmony, the format of gpt-oss: every message of an answer has a channel, and a recipient when it is a call.
+
+`analysis` is thinking, `final` and `commentary` are text, and what is addressed to `functions.…` is a call; all in one
+stream: `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>commentary to=functions.f
+<|constrain|>json<|message|>{…}<|call|>`. Source: https://cookbook.openai.com/articles/openai-harmony. It does not know
+tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from webui.engine.stop_strings import pending_suffix
+from webui.engine.tool_calls.lenient_json import LenientJson
+from webui.engine.tool_calls.pieces import Toolbox
+from webui.engine.tool_calls.reader import new_id
+from webui.types import ReasoningDelta, TextDelta, Tool, ToolCallDelta
+
+MARKS = ("<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|call|>", "<|return|>", "<|constrain|>")
+_ENDS = ("<|end|>", "<|call|>", "<|return|>", "<|start|>", "<|channel|>")
+_RECIPIENT = re.compile(r"to=([\w.:/-]+)")
+_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
+_BEGINNINGS = ("<|", "assistant", "to=")
+_MENDED = "The model's JSON for tool call {} was not valid, and has been mended."
+
+Delta = TextDelta | ReasoningDelta | ToolCallDelta
+
+
+class HarmonyReader:
+    """One answer."""
+
+    def __init__(self, tools: tuple[Tool, ...], *, is_parallel: bool = True) -> None:
+        self._tools = Toolbox(tools)
+        self._is_parallel = is_parallel
+        self._held = ""
+        self._body: str | None = None  #: the kind of message that is being read; None: its header is
+        self._json = LenientJson()
+        self._has_said = False  #: some of the present message
+        self._has_text = False
+        self.num_calls = 0
+        self.notes: list[str] = []
+        self.has_ended = False
+
+    @property
+    def is_thinking(self) -> bool:
+        return self._body == "analysis"
+
+    def feed(self, text: str) -> Iterator[Delta]:
+        self._held += text
+        before: tuple[int, str | None] = (-1, None)
+        while not self.has_ended and (len(self._held), self._body) != before:
+            before = len(self._held), self._body
+            if self._body is None:
+                yield from self._header()
+            else:
+                yield from self._message(self._body)
+
+    def finish(self, *, is_cut: bool) -> Iterator[Delta]:
+        if self._body is None or self.has_ended:
+            return
+        said, self._held = self._held, ""
+        yield from self._say(self._body, said)
+        if self._body == "call" and not is_cut:
+            yield from self._end_call()
+
+    # --- headers ---------------------------------------------------------------------------------------------------
+
+    def _header(self) -> Iterator[Delta]:
+        end = self._held.find("<|message|>")
+        start = self._held.lstrip()
+        if not start:
+            return
+        if not any(start.startswith(each) or each.startswith(start) for each in _BEGINNINGS):
+            self._body, self._has_said = "final", False  # text without a channel
+            return
+        if end < 0:
+            return
+        header, self._held = self._held[:end], self._held[end + len("<|message|>") :]
+        recipient, channel = _RECIPIENT.search(header), _CHANNEL.search(header)
+        self._has_said = False
+        if recipient and self._tools.find(recipient[1]):
+            yield from self._begin_call(self._tools.find(recipient[1]) or "")
+        else:
+            self._body = "analysis" if channel and channel[1] == "analysis" else "final"
+
+    def _begin_call(self, name: str) -> Iterator[Delta]:
+        if self.num_calls and not self._is_parallel:
+            self.has_ended = True
+            return
+        self._body, self._json = "call", LenientJson()
+        self.num_calls += 1
+        yield ToolCallDelta(index=self.num_calls - 1, id=new_id(), name=name)
+
+    # --- messages --------------------------------------------------------------------------------------------------
+
+    def _message(self, body: str) -> Iterator[Delta]:
+        found = [(at, mark) for mark in _ENDS if (at := self._held.find(mark)) >= 0]
+        if found:
+            at, mark = min(found)
+            said, self._held = self._held[:at], self._held[at:]
+            if mark not in {"<|start|>", "<|channel|>"}:
+                self._held = self._held[len(mark) :]
+            yield from self._say(body, said)
+            if body == "call":
+                yield from self._end_call()
+            self._body = None
+            return
+        keep = max(pending_suffix(self._held, mark) for mark in _ENDS)
+        said, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        yield from self._say(body, said)
+
+    def _say(self, body: str, said: str) -> Iterator[Delta]:
+        if not said:
+            return
+        if body == "call":
+            for part in self._json.feed(said):
+                yield ToolCallDelta(index=self.num_calls - 1, arguments=part.text)
+            return
+        if not self._has_said:
+            said = said.lstrip()
+            if said and body == "final" and self._has_text:
+                said = f"\n\n{said}"
+        if said:
+            self._has_said = True
+            self._has_text = self._has_text or body == "final"
+            yield ReasoningDelta(text=said) if body == "analysis" else TextDelta(text=said)
+
+    def _end_call(self) -> Iterator[Delta]:
+        parts = list(self._json.finish())
+        if self._json.is_broken:
+            parts, text = [], "{}"
+        else:
+            text = "".join(part.text for part in parts)
+        if text:
+            yield ToolCallDelta(index=self.num_calls - 1, arguments=text)
+        if self._json.is_mended or self._json.is_broken:
+            self.notes.append(_MENDED.format(self.num_calls))
