@@ -148,7 +148,8 @@ class GenerationRequest(Value, frozen=True):
     """One answer that is wanted, on its way from a door through the core to the engine."""
 
     messages: tuple[Message, ...]
-    prompt: str | None = None  #: in place of messages: read as it is, without a template; control tokens count as such
+    #: in place of messages: a text (control tokens in it count as such) or token ids, read without a template
+    prompt: str | tuple[int, ...] | None = None
     sampling: SamplingParams = SamplingParams()
     owner: str = ""  #: the person (or key) that fairness counts by
     priority: Priority = Priority.INTERACTIVE

@@ -49,6 +49,7 @@ class FakeSampler:
 class FakeVocabulary:
     """Characters are tokens."""
 
+    num_tokens = NUM_TOKENS
     chat_template: str | None = None
     bos_text = ""
     eos_text = ""

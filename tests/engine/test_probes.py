@@ -36,7 +36,9 @@ SYSTEM_AND_TOOLS = (
 )
 
 
-def probe_fake(asked: Tokenize | Render | Score, template: str | None = None) -> Finding | GlasshouseError:
+def probe_fake(
+    asked: Tokenize | Render | CountPrompt | Score, template: str | None = None
+) -> Finding | GlasshouseError:
     """What the loop answers over the fake model."""
     vocabulary = FakeVocabulary()
     vocabulary.chat_template = template
@@ -119,13 +121,16 @@ def test_the_length_of_a_prompt_is_told_at_any_time() -> None:
 
 
 def test_a_raw_prompt_is_read_as_it_is() -> None:
-    script = Script(Probe(request_id=1, asked=CountPrompt(request=GenerationRequest(messages=(), prompt="abcde"))))
-    play(script)
-    [counted] = [report.finding for report in script.reports if isinstance(report, Probed)]
-    assert counted == PromptCount(num_tokens=5)
+    def count(prompt: str | tuple[int, ...]) -> Finding | GlasshouseError:
+        return probe_fake(CountPrompt(request=GenerationRequest(messages=(), prompt=prompt)))
+
+    assert count("abcde") == count((1, 2, 3, 4, 5)) == PromptCount(num_tokens=5)
+    assert isinstance(count((1, NUM_TOKENS)), InvalidRequest)
+    assert isinstance(count(""), InvalidRequest)
 
 
 def test_the_starter_model_foresees_plain_words_and_tells_its_tokens(starter_runner: LlamaRunner) -> None:
+    starter_runner.clear(0)  # other tests use it, too
     prober = Prober(starter_runner, Intake(starter_runner.vocabulary))
     words = prober.probe(Score(text="The sun rises in the east and sets in the west."))
     noise = prober.probe(Score(text="qz wvx jjk zzp vvq xkcd wqj ppz vbn mlk tgb yhn"))

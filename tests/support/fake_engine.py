@@ -66,7 +66,7 @@ class FakeEngine:
         stop: asyncio.Event | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         self.asked.append(request)
-        wish = request.messages[-1].content if request.prompt is None else request.prompt
+        wish = request.messages[-1].content if request.prompt is None else str(request.prompt)
         sampling = request.sampling
         if wish == "busy":
             raise EngineBusy(retry_after=12.0)

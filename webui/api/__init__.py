@@ -28,6 +28,7 @@ from webui.api import (
     native,
     ollama,
     openai,
+    openai_completions,
     session,
     stores,
     uploads,
@@ -57,8 +58,8 @@ def add_routes(app: FastAPI, application: Application) -> None:
     app.state.application = application
     app.state.stopping = asyncio.Event()
     for module in (
-        native, metrics, openai, embeddings, anthropic, ollama, lm_studio, adapters, uploads, models, fit, hub, stores,
-        jobs, doctor, compare, conversations
+        native, metrics, openai, openai_completions, embeddings, anthropic, ollama, lm_studio, adapters, uploads,
+        models, fit, hub, stores, jobs, doctor, compare, conversations
     ):  # fmt: skip
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):

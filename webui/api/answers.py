@@ -9,27 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastapi import Request
 
 from webui.api.dependencies import get_stopping
+from webui.api.gathered import Gathered
 from webui.api.hangup import run_while_connected
 from webui.core.alive import Answering
 from webui.core.application import Application
 from webui.store.model_values import ModelDefaults
-from webui.types import (
-    ContextTrimmed,
-    Finished,
-    GenerationEvent,
-    GenerationRequest,
-    LoraAdapter,
-    ReasoningDelta,
-    TextDelta,
-    TokenLogprobs,
-    ToolCall,
-    ToolCallDelta,
-)
+from webui.types import GenerationEvent, GenerationRequest, LoraAdapter
 
 Events = AsyncGenerator[GenerationEvent, None]
 
@@ -77,62 +67,6 @@ class Asking:
         self.loaded_at = time.monotonic()
         self.model = answering.name
         return self._body.to_generation(self._owner, answering.adapters, answering.defaults)
-
-
-class Gathered:
-    """What an answer has said so far."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.reasoning = ""
-        self.calls: list[ToolCall] = []
-        self.logprobs: list[TokenLogprobs] = []
-        self.trimmed: ContextTrimmed | None = None
-        self._finished: Finished | None = None
-
-    @property
-    def end(self) -> Finished:
-        if self._finished is None:
-            raise RuntimeError("the engine's events ended without Finished")
-        return self._finished
-
-    def take(self, event: GenerationEvent) -> None:
-        match event:
-            case TextDelta(text=text):
-                self.text += text
-            case ReasoningDelta(text=text):
-                self.reasoning += text
-            case ToolCallDelta(index=index) if index == len(self.calls):
-                self.calls.append(ToolCall(id=event.id, name=event.name, arguments=event.arguments))
-            case ToolCallDelta(index=index):
-                known = self.calls[index]
-                self.calls[index] = ToolCall(id=known.id, name=known.name, arguments=known.arguments + event.arguments)
-            case TokenLogprobs():
-                self.logprobs.append(event)
-            case ContextTrimmed():
-                before = self.trimmed or ContextTrimmed()
-                self.trimmed = ContextTrimmed(
-                    num_messages=before.num_messages + event.num_messages,
-                    num_tokens=before.num_tokens + event.num_tokens,
-                )
-            case Finished():
-                self._finished = event
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """What was left out of the conversation, where the request allowed that, and what was mended in tool calls:
-        never in silence."""
-        told: dict[str, Any] = {}
-        if self.trimmed is not None:
-            told["trimmed"] = {"messages": self.trimmed.num_messages, "tokens": self.trimmed.num_tokens}
-        if self.end.notes:
-            told["notes"] = list(self.end.notes)
-        return told
-
-    def take_logprobs(self) -> list[TokenLogprobs]:
-        """Those since the last call."""
-        logprobs, self.logprobs = self.logprobs, []
-        return logprobs
 
 
 async def _gather(events: Events) -> Gathered:

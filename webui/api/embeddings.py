@@ -21,25 +21,21 @@ from webui.api.dependencies import App, Owner, get_stopping
 from webui.api.errors import UnsupportedParameter
 from webui.api.hangup import run_while_connected
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
+from webui.api.token_ids import are_tokens
 from webui.types import EmbeddingRequest, Embeddings, Priority, Ranking, RerankRequest
 
 MAX_INPUTS = 2048  #: as many as OpenAI takes
 MAX_DIMENSIONS = 2**31 - 1
 MAX_DOCUMENTS = 10_000
-_MAX_TOKEN = 2**31 - 1
 _LABELS = frozenset({"user", "metadata"})
 
 router = APIRouter(prefix="/v1", tags=["Embeddings"])
 
 
-def _is_tokens(value: object) -> bool:
-    return isinstance(value, list) and all(type(each) is int and 0 <= each <= _MAX_TOKEN for each in value)
-
-
 def _check_input(value: object) -> object:
     """One sentence where pydantic would say one for each shape that it is not."""
-    items = [value] if isinstance(value, str) or (_is_tokens(value) and value) else value
-    if not isinstance(items, list) or not all(isinstance(each, str) or _is_tokens(each) for each in items):
+    items = [value] if isinstance(value, str) or (are_tokens(value) and value) else value
+    if not isinstance(items, list) or not all(isinstance(each, str) or are_tokens(each) for each in items):
         raise PydanticCustomError("input", "Input should be a text, a list of texts, or token ids (a list, or lists)")
     if not 1 <= len(items) <= MAX_INPUTS:
         raise PydanticCustomError("input", f"Input should hold 1 to {MAX_INPUTS} texts, not {len(items)}")

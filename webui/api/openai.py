@@ -1,44 +1,31 @@
-"""OpenAI's dialect: `/v1/models` and `/v1/chat/completions`, streamed and not.
-
-A request belongs to its connection. The first event is awaited before the headers go out, so that what is wrong with a
-request is its status code and not a broken stream.
-"""
+"""OpenAI's dialect: `/v1/models` and `/v1/chat/completions`, streamed and not."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from webui.api.anthropic.models import AnthropicModel, AnthropicModelList, anthropic_list, anthropic_model
-from webui.api.choices import NumberedEvents, merge, vary
-from webui.api.dependencies import App, Owner, get_stopping
-from webui.api.errors import ServerStopping, describe
-from webui.api.hangup import run_while_connected
+from webui.api.choices import vary
+from webui.api.dependencies import App, Owner
 from webui.api.named_models import list_usable
 from webui.api.openai_reply import Completion
 from webui.api.openai_request import ChatRequest
-from webui.api.sse import DONE, EventStream, comment, frame
+from webui.api.openai_respond import respond
 from webui.core.alive import Answering
 from webui.core.application import Application
-from webui.errors import GlasshouseError, UnknownModel
+from webui.errors import UnknownModel
 from webui.types import (
-    GenerationEvent,
     GenerationRequest,
     LoraAdapter,
     ModelFile,
-    PromptProgress,
-    Queued,
-    TokenLogprobs,
 )
-
-PATH = "/v1/chat/completions"
 
 Says = Callable[[Answering, int], Completion]  #: the words for an answer with so many choices
 AnthropicVersion = Annotated[str | None, Header(description="Sent by Anthropic's programs")]
@@ -119,14 +106,8 @@ async def answer_chat(
         application.models.generate(partial(asking.build, index), model=body.model_name, keep_alive=body.keep_alive)
         for index in range(body.n or 1)
     ]
-    events = merge(answers)
-    stopping = get_stopping(request)
-    if not body.stream:
-        reply = await run_while_connected(request.receive, stopping, _answer(asking, events))
-        return JSONResponse(reply)
-    first = await run_while_connected(request.receive, stopping, anext(events))
-    frames = _frames(asking.completion(), first, events, include_usage=body.wants_usage)
-    return EventStream(frames, stopping, farewell=frame(describe(ServerStopping(), PATH)))
+    stream = bool(body.stream)
+    return await respond(request, answers, asking.completion, stream=stream, include_usage=body.wants_usage)
 
 
 class _Asking:
@@ -152,50 +133,6 @@ class _Asking:
         if self._answering is None:
             raise RuntimeError("nobody answers yet")
         return self._says(self._answering, self._body.n or 1)
-
-
-async def _answer(asking: _Asking, events: NumberedEvents) -> dict[str, Any]:
-    async with aclosing(events):
-        first = await anext(events)
-        return await asking.completion().collect(_chain(first, events))
-
-
-async def _frames(
-    completion: Completion, first: tuple[int, GenerationEvent], events: NumberedEvents, *, include_usage: bool
-) -> AsyncGenerator[bytes, None]:
-    """The frames of a streamed answer. An error that comes after the headers is the last frame."""
-    async with aclosing(events):
-        for index in range(completion.num_choices):
-            yield frame(completion.first_chunk(index))
-        try:
-            async for index, event in _chain(first, events):
-                chunk = completion.event_chunk(index, event)
-                if chunk is not None:
-                    yield frame(chunk)
-                elif not isinstance(event, TokenLogprobs):  # comes with the next text
-                    yield comment(_waiting_for(event))
-            if include_usage:
-                yield frame(completion.usage_chunk())
-        except GlasshouseError as error:
-            yield frame(describe(error, PATH))
-        else:
-            yield DONE
-
-
-async def _chain(first: tuple[int, GenerationEvent], rest: NumberedEvents) -> NumberedEvents:
-    yield first
-    async for event in rest:
-        yield event
-
-
-def _waiting_for(event: GenerationEvent) -> str:
-    match event:
-        case Queued(position=position):
-            return f"queued at position {position}"
-        case PromptProgress(done=done, total=total):
-            return f"reading the prompt, {done} of {total} tokens"
-        case _:
-            return "waiting"
 
 
 def _model_object(name: str, model: ModelFile) -> ModelObject:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from webui import __version__
+from webui.api.gathered import Gathered
 from webui.types import (
     AlternativeToken,
     ContextTrimmed,
@@ -23,6 +24,7 @@ from webui.types import (
     TextDelta,
     Timings,
     TokenLogprobs,
+    ToolCall,
     ToolCallDelta,
     Usage,
 )
@@ -41,7 +43,7 @@ class Completion:
             "model": model,
             "system_fingerprint": f"glasshouse-{__version__}",
         }
-        self._choices = [_Choice() for _ in range(num_choices)]
+        self._choices = [Gathered() for _ in range(num_choices)]
 
     async def collect(self, events: AsyncIterator[tuple[int, GenerationEvent]]) -> dict[str, Any]:
         """The `chat.completion` object of a whole answer; each event comes with the number of its choice."""
@@ -50,7 +52,7 @@ class Completion:
         return {
             **self._common,
             "object": "chat.completion",
-            "choices": [choice.whole(index) for index, choice in enumerate(self._choices)],
+            "choices": [_whole_choice(index, choice) for index, choice in enumerate(self._choices)],
             "usage": usage_object(self._usage()),
             "timings": timings_object(self._timings()),
         }
@@ -68,14 +70,14 @@ class Completion:
         choice = self._choices[index]
         match event:
             case TextDelta(text=text):
-                return self._chunk(index, {"content": text}, choice.take_logprobs())
+                return self._chunk(index, {"content": text}, logprobs_object(choice.take_logprobs()))
             case ReasoningDelta(text=text):
                 return self._chunk(index, {"reasoning_content": text})
             case ToolCallDelta():
                 return self._chunk(index, {"tool_calls": [_call_delta(event)]})
             case Finished():
                 choice.take(event)
-                return self._chunk(index, {}, choice.take_logprobs(), event)
+                return self._chunk(index, {}, logprobs_object(choice.take_logprobs()), event)
             case TokenLogprobs() | ContextTrimmed():
                 choice.take(event)
                 return None
@@ -94,7 +96,7 @@ class Completion:
         if finished is None:
             return chunk
         choice["finish_reason"] = finish_reason(finished)
-        choice |= self._choices[index].told_object()
+        choice |= self._choices[index].told
         return chunk | {"timings": timings_object(finished.timings)}
 
     def _usage(self) -> Usage:
@@ -117,72 +119,19 @@ class Completion:
         )
 
 
-class _Choice:
-    """What one of the answers has said so far."""
-
-    def __init__(self) -> None:
-        self._content: list[str] = []
-        self._reasoning: list[str] = []
-        self._calls: list[list[ToolCallDelta]] = []  # the pieces of each
-        self._logprobs: list[TokenLogprobs] = []  # in a stream: those whose text has not come yet
-        self._trimmed: ContextTrimmed | None = None
-        self._finished: Finished | None = None
-
-    @property
-    def end(self) -> Finished:
-        if self._finished is None:
-            raise RuntimeError("the engine's events ended without Finished")
-        return self._finished
-
-    def take(self, event: GenerationEvent) -> None:
-        match event:
-            case TextDelta(text=text):
-                self._content.append(text)
-            case ReasoningDelta(text=text):
-                self._reasoning.append(text)
-            case ToolCallDelta(index=index):
-                if index == len(self._calls):
-                    self._calls.append([])
-                self._calls[index].append(event)
-            case TokenLogprobs():
-                self._logprobs.append(event)
-            case ContextTrimmed():
-                before = self._trimmed or ContextTrimmed()
-                self._trimmed = ContextTrimmed(
-                    num_messages=before.num_messages + event.num_messages,
-                    num_tokens=before.num_tokens + event.num_tokens,
-                )
-            case Finished():
-                self._finished = event
-
-    def take_logprobs(self) -> dict[str, Any] | None:
-        logprobs, self._logprobs = self._logprobs, []
-        return logprobs_object(logprobs)
-
-    def whole(self, index: int) -> dict[str, Any]:
-        content = "".join(self._content)
-        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
-        if self._calls:
-            message["content"] = content or None
-            message["tool_calls"] = [_whole_call(pieces) for pieces in self._calls]
-        if self._reasoning:
-            message["reasoning_content"] = "".join(self._reasoning)
-        return {
-            "index": index,
-            "message": message,
-            "logprobs": self.take_logprobs(),
-            "finish_reason": finish_reason(self.end),
-        } | self.told_object()
-
-    def told_object(self) -> dict[str, Any]:
-        """What was left out of the conversation, where the request allowed that, and what was mended in tool calls:
-        never in silence."""
-        told: dict[str, Any] = {}
-        if self._trimmed is not None:
-            told["trimmed"] = {"messages": self._trimmed.num_messages, "tokens": self._trimmed.num_tokens}
-        if self.end.notes:
-            told["notes"] = list(self.end.notes)
-        return told
+def _whole_choice(index: int, said: Gathered) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": said.text, "refusal": None}
+    if said.calls:
+        message["content"] = said.text or None
+        message["tool_calls"] = [_whole_call(call) for call in said.calls]
+    if said.reasoning:
+        message["reasoning_content"] = said.reasoning
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": logprobs_object(said.take_logprobs()),
+        "finish_reason": finish_reason(said.end),
+    } | said.told
 
 
 def finish_reason(finished: Finished) -> str:
@@ -197,9 +146,8 @@ def _call_delta(event: ToolCallDelta) -> dict[str, Any]:
     return {"index": event.index, "id": event.id, "type": "function", "function": {"name": event.name} | function}
 
 
-def _whole_call(pieces: list[ToolCallDelta]) -> dict[str, Any]:
-    arguments = "".join(piece.arguments for piece in pieces)
-    return {"id": pieces[0].id, "type": "function", "function": {"name": pieces[0].name, "arguments": arguments}}
+def _whole_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def logprobs_object(logprobs: list[TokenLogprobs]) -> dict[str, Any] | None:

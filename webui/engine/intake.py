@@ -58,7 +58,7 @@ class Intake:
         """The prompt of an answer, with `max_tokens` of context. Raises InvalidRequest, TemplateFailed, ContextTooLong
         (not for every prompt that is too long: the scheduler has the last word)."""
         if request.prompt is not None:
-            return Reading(self._tokenize(Prompt((request.prompt,), None), max_tokens), None)
+            return Reading(self._read_raw(request.prompt, max_tokens), None)
         if not request.messages:
             raise InvalidRequest("There is no message to answer.")
         messages = request.messages
@@ -117,6 +117,17 @@ class Intake:
         form = self._format.tool_format if tools else self._format.answer_format
         tokens = self._tokenize(prompt, max_tokens)
         return Reading(tokens, prompt.opened, len(request.messages) - len(messages), form)
+
+    def _read_raw(self, prompt: str | tuple[int, ...], max_tokens: int) -> list[int]:
+        if isinstance(prompt, str):
+            tokens = self._tokenize(Prompt((prompt,), None), max_tokens)
+        else:
+            tokens, last = list(prompt), self._vocabulary.num_tokens - 1
+            if any(not 0 <= token <= last for token in tokens):
+                raise InvalidRequest(f"The prompt has a token that is none. This model's tokens are 0 to {last}.")
+        if not tokens:
+            raise InvalidRequest("The prompt is empty.")
+        return tokens
 
     def _tokenize(self, prompt: Prompt, max_tokens: int) -> list[int]:
         if len(prompt.pieces) > max_tokens:  # tokenizing that many would keep everybody waiting

@@ -41,6 +41,9 @@ class Vocabulary(Protocol):
     """The model's words."""
 
     @property
+    def num_tokens(self) -> int: ...
+
+    @property
     def chat_template(self) -> str | None:
         """The Jinja source that came with the model."""
 

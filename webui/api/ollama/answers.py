@@ -12,9 +12,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from webui.api.answers import Asking, Events, Gathered
+from webui.api.answers import Asking, Events
 from webui.api.dependencies import App, Owner, get_stopping
 from webui.api.errors import ServerStopping, describe
+from webui.api.gathered import Gathered
 from webui.api.hangup import run_while_connected
 from webui.api.ndjson import MEDIA_TYPE, LineStream, line
 from webui.api.ollama.loading import load_or_unload

@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any, Protocol
 
-from webui.api.answers import Asking, Gathered
+from webui.api.answers import Asking
+from webui.api.gathered import Gathered
 from webui.api.ollama.names import time_text
 from webui.api.openai_reply import logprobs_object
 from webui.types import ToolCall
