@@ -175,13 +175,16 @@ async def test_the_official_client_lists_models(client: openai.AsyncOpenAI) -> N
 
 async def test_several_people_are_answered_side_by_side(client: openai.AsyncOpenAI, server: RunningServer) -> None:
     async def read(started: asyncio.Event, others: list[asyncio.Event]) -> str:
-        """One stream that ends only after every other one has begun."""
-        stream = await client.chat.completions.create(model="default", messages=STORY, max_tokens=12, stream=True)
+        """One stream, read until every other one has begun, too."""
+        stream = await client.chat.completions.create(model="default", messages=STORY, max_tokens=200, stream=True)
         text = ""
         async for chunk in stream:
             text += chunk.choices[0].delta.content or ""
             if text:
                 started.set()
+            if all(other.is_set() for other in others):
+                break
+        await stream.close()
         assert all(other.is_set() for other in others), "the answers came one after the other"
         return text
 

@@ -15,6 +15,8 @@ from webui.engine.model_runner import LlamaRunner
 from webui.engine.probes import Prober
 from webui.engine.protocol import (
     CountPrompt,
+    Detokenize,
+    Detokenized,
     Finding,
     Probe,
     Probed,
@@ -37,7 +39,7 @@ SYSTEM_AND_TOOLS = (
 
 
 def probe_fake(
-    asked: Tokenize | Render | CountPrompt | Score, template: str | None = None
+    asked: Tokenize | Detokenize | Render | CountPrompt | Score, template: str | None = None
 ) -> Finding | GlasshouseError:
     """What the loop answers over the fake model."""
     vocabulary = FakeVocabulary()
@@ -127,6 +129,14 @@ def test_a_raw_prompt_is_read_as_it_is() -> None:
     assert count("abcde") == count((1, 2, 3, 4, 5)) == PromptCount(num_tokens=5)
     assert isinstance(count((1, NUM_TOKENS)), InvalidRequest)
     assert isinstance(count(""), InvalidRequest)
+
+
+def test_tokens_and_their_text() -> None:
+    told = probe_fake(Tokenize(texts=("abc",)))
+    assert isinstance(told, Tokenized)
+    assert told.texts[0].tokens == tuple(map(ord, "abc"))
+    assert probe_fake(Detokenize(tokens=told.texts[0].tokens)) == Detokenized(pieces=(b"a", b"b", b"c"))
+    assert isinstance(probe_fake(Detokenize(tokens=(NUM_TOKENS,))), InvalidRequest)
 
 
 def test_the_starter_model_foresees_plain_words_and_tells_its_tokens(starter_runner: LlamaRunner) -> None:

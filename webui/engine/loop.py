@@ -196,7 +196,8 @@ class EngineLoop:
             if isinstance(command.asked, Score):
                 if self._scheduler.has_work:
                     raise EngineBusy(retry_after=1)
-                self._scheduler.cache.evict_idle()
+                while self._scheduler.cache.evict_oldest():
+                    pass
             finding = Prober(self._runner, self._intake).probe(command.asked)
         except GlasshouseError as error:
             self._refuse(command, error)
