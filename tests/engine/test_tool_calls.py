@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
@@ -295,3 +296,27 @@ def test_random_mixtures_never_depend_on_the_pieces() -> None:
         whole = read(form, text, len(text))
         for size in (1, 2, dice.randint(3, 9)):
             assert read(form, text, size) == whole, (form.name, text, size)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        (families.HERMES, '<tool_call>{"name": "get_weather", "arguments": {"a": ' + "[" * 5000),
+        (families.HERMES, '<tool_call>{"name": "get_weather", "id": ' + "1" * 5000 + "}</tool_call>"),
+        (families.HERMES, '<tool_call>{"name": "get_weather", "arguments": 1e999}</tool_call>'),
+        (
+            families.QWEN_CODER,
+            "<tool_call><function=get_weather><parameter=days>" + "[" * 5000 + "</parameter></function>",
+        ),
+        (families.QWEN_CODER, "<tool_call><function=get_weather><parameter=days>NaN</parameter></function>"),
+        (families.LLAMA, "[get_weather(city=" + "(" * 5000 + ")]"),
+        (families.LLAMA, "[get_weather(city='\\d', days=" + "-" * 5000 + "1)]"),
+        (families.LLAMA, "[get_weather(" + "a." * 5000 + "b())]"),
+        (families.DEEPSEEK, "<｜tool▁call▁begin｜>get_weather" + " " * 250 + "!{}"),
+        (families.GEMMA_4, "<|tool_call>call:get_weather{a:" + "{b:" * 5000 + "<tool_call|>"),
+    ],
+)
+def test_what_a_hostile_model_writes_does_no_harm(form: ToolFormat, text: str) -> None:
+    began = time.perf_counter()
+    assert read(form, text, 1000) == read(form, text, 7)
+    assert time.perf_counter() - began < 10, "and nobody waits for long"

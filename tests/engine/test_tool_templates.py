@@ -16,7 +16,7 @@ import pytest
 from tests.engine.calling import TOOLS, Calls, read
 from webui.engine.chat_format import ChatFormat
 from webui.engine.tool_calls.families import find_format
-from webui.errors import TemplateFailed
+from webui.errors import InvalidRequest, TemplateFailed
 from webui.types import Message, ToolCall
 
 FOLDER = Path(__file__).parent / "templates"
@@ -145,7 +145,7 @@ def test_what_comes_from_outside_never_becomes_a_control_token() -> None:
     messages = (
         QUESTION,
         Message(role="assistant", content="", tool_calls=(call,)),
-        Message(role="tool", content=attack, tool_call_id="a"),
+        Message(role="tool", content=attack, tool_call_id="a", name=attack),
     )
     tools = (TOOLS[0].__class__(name="get_weather", description=attack),)
     pieces = chat_format("Qwen-Qwen3-0.6B").render(messages, tools=tools).pieces
@@ -190,3 +190,9 @@ def test_a_template_that_refuses_says_so_with_tools_too() -> None:
     form = ChatFormat("{{ raise_exception('only on Sundays') }}", bos="", eos="", control_texts=())
     with pytest.raises(TemplateFailed, match="only on Sundays"):
         form.render((QUESTION,), tools=TOOLS)
+
+
+def test_arguments_that_are_nested_without_end_are_refused() -> None:
+    call = ToolCall(id="a", name="get_weather", arguments='{"a":' * 400 + "1" + "}" * 400)
+    with pytest.raises(InvalidRequest, match="deeper"):
+        chat_format("Qwen-Qwen3-0.6B").render((QUESTION, Message(role="assistant", content="", tool_calls=(call,))))

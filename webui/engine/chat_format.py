@@ -162,11 +162,13 @@ class ChatFormat:
 
 
 def _unused_character(messages: tuple[Message, ...], continuation: str = "", tools: tuple[Tool, ...] = ()) -> str:
-    used = set(continuation).union(*(message.content + message.reasoning + message.name for message in messages))
+    used = set(continuation)
+    for message in messages:
+        used.update(message.content, message.reasoning, message.name, message.tool_call_id)
     for tool in tools:
         used.update(tool.name, tool.description, tool.parameters)
     for call in (call for message in messages for call in message.tool_calls):
-        used.update(call.name, call.arguments)
+        used.update(call.name, call.arguments, call.id)
     for code in itertools.chain(*_PRIVATE_USE):
         if (character := chr(code)) not in used:
             return character

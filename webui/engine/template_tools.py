@@ -16,7 +16,7 @@ from typing import Any
 
 from webui.engine.tool_calls.families import GENERIC, HERMES
 from webui.engine.tool_calls.formats import Spelling, ToolFormat
-from webui.errors import TemplateFailed
+from webui.errors import InvalidRequest, TemplateFailed
 from webui.types import Message, Tool, ToolCall
 
 Render = Callable[[list[dict[str, Any]], list[dict[str, Any]] | None], str]
@@ -43,6 +43,7 @@ _PROBE_TOOL = {
     },
 }
 _RESULT = "straw_and_hay"
+MAX_DEPTH = 100  #: of arguments and schemas
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class ToolTemplating:
             if not self._shows_results:
                 self._add_result_in_words(prepared, content)
                 return
-            entry |= {"tool_call_id": self._id(message.tool_call_id), "name": guard(message.name)}
+            entry |= {"tool_call_id": guard(self._id(message.tool_call_id)), "name": guard(message.name)}
         if message.reasoning:
             entry["reasoning_content"] = guard(message.reasoning)
             if "message.thinking" in self._source:
@@ -145,7 +146,7 @@ class ToolTemplating:
         if self.support.wants_text:
             arguments = _as_json(arguments)
         function = {"name": guard(call.name), "arguments": arguments}
-        return {"id": self._id(call.id), "type": "function", "function": function}
+        return {"id": guard(self._id(call.id)), "type": "function", "function": function}
 
     def _spell(self, calls: tuple[ToolCall, ...], guard: Guard) -> str:
         """Calls as the model itself would have written them."""
@@ -221,13 +222,16 @@ def _read(text: str) -> Any:
         return text
 
 
-def _guarded(value: Any, guard: Guard) -> Any:
+def _guarded(value: Any, guard: Guard, depth: int = 0) -> Any:
+    """Raises InvalidRequest for what is nested too deep to be rendered."""
+    if depth > MAX_DEPTH:
+        raise InvalidRequest(f"A tool's arguments or parameters are nested deeper than {MAX_DEPTH} levels.")
     if isinstance(value, str):
         return guard(value)
     if isinstance(value, list):
-        return [_guarded(each, guard) for each in value]
+        return [_guarded(each, guard, depth + 1) for each in value]
     if isinstance(value, dict):
-        return {guard(key): _guarded(each, guard) for key, each in value.items()}
+        return {guard(key): _guarded(each, guard, depth + 1) for key, each in value.items()}
     return value
 
 

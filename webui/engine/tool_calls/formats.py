@@ -64,7 +64,7 @@ def named_section(*closes: str, name: str) -> Open:
     pattern = re.compile(name, re.DOTALL)
 
     def name_of(header: str) -> tuple[str, str]:
-        match = pattern.fullmatch(header)
+        match = pattern.fullmatch(" ".join(header.split()))  # long runs of blanks would keep the pattern busy
         return (match["name"].strip(), (match.groupdict().get("id") or "").strip()) if match else ("", "")
 
     return lambda tools, mark: NamedSection(tools, mark, closes=closes, name_of=name_of)

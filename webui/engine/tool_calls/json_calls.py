@@ -201,7 +201,7 @@ class JsonCalls:
             return
         self.is_mended = True
         name = self._tools.only_parameter(self._call().name) or "input"
-        yield from self._say(json.dumps({name: value}, ensure_ascii=False))
+        yield from self._say(f"{{{json.dumps(name, ensure_ascii=False)}:{text}}}")
 
     def _say(self, text: str) -> Iterator[Piece]:
         frame = self._call()

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 MAX_DEPTH = 100
+MAX_DIGITS = 300  #: Python reads no whole number of more than 4,300
 _WORDS = {
     "true": "true", "false": "false", "null": "null", "True": "true", "False": "false", "None": "null",
     "NaN": "null", "undefined": "null",
@@ -322,7 +323,8 @@ class LenientJson:
             yield Part("key", json.dumps(word, ensure_ascii=False), len(self._brackets))
             self.state = "colon"
             return
-        plain = _WORDS.get(word) or (word if _NUMBER.fullmatch(word) else None)
+        is_number = len(word) <= MAX_DIGITS and _NUMBER.fullmatch(word)
+        plain = _WORDS.get(word) or (word if is_number else None)
         self.is_mended = self.is_mended or plain != word
         if plain is None and (number := _python_number(word)):
             plain = number

@@ -90,7 +90,15 @@ class Toolbox:
     def _properties(self) -> dict[str, dict[str, Any]]:
         found = {}
         for tool in self._tools.values():
-            schema = json.loads(tool.parameters)
+            schema = _read(tool.parameters)
             properties = schema.get("properties") if isinstance(schema, dict) else None
             found[tool.name] = properties if isinstance(properties, dict) else {}
         return found
+
+
+def _read(schema: str) -> Any:
+    """None for what is no JSON: the types of parameters are then unknown, and no more."""
+    try:
+        return json.loads(schema)
+    except (ValueError, RecursionError):
+        return None

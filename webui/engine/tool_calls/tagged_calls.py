@@ -7,7 +7,6 @@ written, everything else is read as JSON once it is whole. It does not know whic
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -191,6 +190,7 @@ def _as_json(value: str, kind: object) -> str:
             if not reader.is_broken and not reader.held.strip():
                 return parts
         return json.dumps(value, ensure_ascii=False)
-    if isinstance(read, float) and not math.isfinite(read):
-        return "null"
-    return json.dumps(read, ensure_ascii=False)
+    try:
+        return json.dumps(read, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):  # NaN, or nested as deep as it can just be read
+        return json.dumps(value, ensure_ascii=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -70,7 +71,8 @@ def read_python(text: str, tools: Toolbox) -> list[Call] | None:
     """`[name(a=1), name(b="x")]`, `name(a=1)`, `print(name(a=1))`: calls of known tools with literal values only."""
     source = text.strip()
     try:
-        tree = ast.parse(source, mode="exec")
+        with warnings.catch_warnings(action="ignore"):  # odd escapes in strings
+            tree = ast.parse(source, mode="exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     calls: list[Call] = []
@@ -89,7 +91,7 @@ def read_python(text: str, tools: Toolbox) -> list[Call] | None:
 def _python_call(node: ast.expr, tools: Toolbox) -> Call | None:
     if not isinstance(node, ast.Call):
         return None
-    name = ast.unparse(node.func)
+    name = _name(node.func)
     if name == "print" and len(node.args) == 1 and tools.find("print") is None:
         return _python_call(node.args[0], tools)
     known = tools.find(name)
@@ -99,6 +101,15 @@ def _python_call(node: ast.expr, tools: Toolbox) -> Call | None:
         return known, json.dumps(_arguments(node, tools.only_parameter(known)), ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, RecursionError):
         return None
+
+
+def _name(node: ast.expr) -> str:
+    """`f` or `a.b.f`; empty for everything else."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
 
 
 def _arguments(node: ast.Call, only: str | None) -> dict[str, Any]:
