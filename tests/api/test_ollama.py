@@ -185,7 +185,9 @@ async def test_a_copy_answers_until_it_is_deleted(client: httpx.AsyncClient, app
     assert asked_of(application).messages[0].content == "Talk like a pirate."
     assert asked_of(application).sampling.temperature == 0.1
     assert "temperature" in (await client.post("/api/show", json={"model": "parrot"})).json()["parameters"]
-    assert (await client.request("DELETE", "/api/delete", json={"model": "parrot"})).status_code == 200
+    as_curl = {"content-type": "application/x-www-form-urlencoded"}
+    gone = await client.request("DELETE", "/api/delete", content=b'{"model": "parrot"}', headers=as_curl)
+    assert gone.status_code == 200
     assert (await client.request("DELETE", "/api/delete", json={"model": "parrot"})).status_code == 404
     names = [each["name"] for each in (await client.get("/api/tags")).json()["models"]]
     assert names == [STARTER, "pirate"]

@@ -61,6 +61,9 @@ class FakeVocabulary:
     def token_bytes(self, token: int) -> bytes:
         return chr(token).encode()
 
+    def shown_bytes(self, token: int) -> bytes:
+        return self.token_bytes(token)
+
     def control_text(self, token: int) -> str:
         return ""
 

@@ -8,9 +8,21 @@ leaves out two messages.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
 
-from webui.engine.protocol import CountPrompt, Finding, PromptCount, Render, Tokenize
+from webui.engine.protocol import (
+    CountPrompt,
+    Detokenize,
+    Detokenized,
+    Finding,
+    PromptCount,
+    Render,
+    Rendered,
+    Tokenize,
+    Tokenized,
+    TokenizedText,
+)
 from webui.errors import ContextTooLong, EngineBusy, EngineDied
 from webui.types import (
     ContextTrimmed,
@@ -108,9 +120,24 @@ class FakeEngine:
         yield PromptProgress(done=7, total=7)
         yield Finished(reason="stop", usage=usage, timings=timings)
 
-    async def probe(self, asked: Tokenize | Render | CountPrompt) -> Finding:
-        """Counts seven tokens, as its answers say."""
-        return PromptCount(num_tokens=7)
+    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt) -> Finding:
+        """Counts seven tokens, as its answers say; characters are its tokens, and its template is a line a message."""
+        match asked:
+            case Tokenize(texts=texts):
+                found = [(text, tuple(map(ord, text))) for text in texts]
+                return Tokenized(
+                    texts=tuple(
+                        TokenizedText(num_tokens=len(tokens), text=text.encode(), tokens=tokens)
+                        for text, tokens in found
+                    )
+                )
+            case Detokenize(tokens=tokens):
+                return Detokenized(pieces=tuple(chr(token).encode() for token in tokens))
+            case Render(messages=messages):
+                lines = [f"{each['role']}: {each['content']}" for each in json.loads(messages)]
+                return Rendered(text="\n".join(lines)) if lines else Rendered(text=None, refusal="There is nothing.")
+            case CountPrompt():
+                return PromptCount(num_tokens=7)
 
     def forget(self, conversation: str) -> None:
         """Nothing is kept."""

@@ -22,6 +22,7 @@ from webui.api import (
     fit,
     hub,
     jobs,
+    llama_server,
     lm_studio,
     metrics,
     models,
@@ -46,6 +47,7 @@ from webui.assets import STATIC_DIR
 from webui.core.application import Application
 
 _API_PREFIXES = ("/v1/", "/api/", "/manage/")
+_JSON_PATHS = (*_API_PREFIXES, "/load_model", "/completion", "/tokenize", "/detokenize", "/apply-template")
 # Only for the "Authorize" button of /docs: the gate has checked the key before.
 _DESCRIBE_KEY = Security(HTTPBearer(auto_error=False, description="The passphrase; not needed on this machine"))
 
@@ -58,8 +60,8 @@ def add_routes(app: FastAPI, application: Application) -> None:
     app.state.application = application
     app.state.stopping = asyncio.Event()
     for module in (
-        native, metrics, openai, openai_completions, embeddings, anthropic, ollama, lm_studio, adapters, uploads,
-        models, fit, hub, stores, jobs, doctor, compare, conversations
+        native, metrics, openai, openai_completions, embeddings, anthropic, ollama, lm_studio, llama_server,
+        adapters, uploads, models, fit, hub, stores, jobs, doctor, compare, conversations
     ):  # fmt: skip
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
@@ -75,7 +77,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
         compresslevel=5,
         exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA_TYPE),  # a compressed stream arrives in lumps
     )
-    app.add_middleware(AssumeJson, prefixes=(*_API_PREFIXES, "/load_model"))
+    app.add_middleware(AssumeJson, prefixes=_JSON_PATHS)
     app.add_middleware(BodyLimit, exempt=(f"{uploads.PREFIX}/", blobs.PREFIX), sign_in=session.PATH)
     app.add_middleware(Gate, settings=application.settings, keys=lambda: application.access)
     app.add_middleware(SecurityHeaders)

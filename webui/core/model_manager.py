@@ -33,7 +33,7 @@ from webui.core.planning import STATE_FOLDER, Planner, Target, create_planner
 from webui.core.restarts import FIRST_SECONDS
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
-from webui.engine.protocol import CountPrompt, PromptCount
+from webui.engine.protocol import CountPrompt, Detokenize, Finding, PromptCount, Render, Tokenize
 from webui.errors import EngineStopped
 from webui.library.catalog import Catalog
 from webui.library.hardware import read_memory
@@ -248,6 +248,12 @@ class ModelManager:
             asked = request if isinstance(request, GenerationRequest) else request(await self._answering(choice))
             found = await cast("Engine", live.running_engine()).probe(CountPrompt(request=asked))
             return cast("PromptCount", found).num_tokens
+
+    async def probe(self, asked: Tokenize | Detokenize | Render, *, model: str | None = None) -> Finding:
+        """What the model's tokenizer or template makes of something; it is loaded as by `generate`."""
+        live, _ = await self._find_engine(model)
+        with self.pool.hold(live):
+            return await cast("Engine", live.running_engine()).probe(asked)
 
     async def generate_aside(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """Answer only if the page's model is loaded and stays so: nothing is loaded for this, and no load waits."""

@@ -122,9 +122,8 @@ class Intake:
         if isinstance(prompt, str):
             tokens = self._tokenize(Prompt((prompt,), None), max_tokens)
         else:
-            tokens, last = list(prompt), self._vocabulary.num_tokens - 1
-            if any(not 0 <= token <= last for token in tokens):
-                raise InvalidRequest(f"The prompt has a token that is none. This model's tokens are 0 to {last}.")
+            check_tokens(prompt, self._vocabulary.num_tokens)
+            tokens = list(prompt)
         if not tokens:
             raise InvalidRequest("The prompt is empty.")
         return tokens
@@ -138,3 +137,10 @@ class Intake:
 def _offered(request: GenerationRequest) -> tuple[Tool, ...]:
     """The tools that the model is told of."""
     return request.tools if request.tool_choice.mode != "none" else ()
+
+
+def check_tokens(tokens: tuple[int, ...], num_tokens: int) -> None:
+    """Raises InvalidRequest for an id that a vocabulary of this size does not have."""
+    for token in tokens:
+        if not 0 <= token < num_tokens:
+            raise InvalidRequest(f"There is no token {token}. This model's tokens are 0 to {num_tokens - 1}.")

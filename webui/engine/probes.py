@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from webui.engine.chunk import Chunk
 from webui.engine.context_size import max_outputs
-from webui.engine.intake import Intake
+from webui.engine.intake import Intake, check_tokens
 from webui.engine.protocol import (
     CountPrompt,
+    Detokenize,
+    Detokenized,
     Finding,
     PromptCount,
     Render,
@@ -43,24 +45,36 @@ class Prober:
         self._runner = runner
         self._intake = intake
 
-    def probe(self, asked: Tokenize | Render | CountPrompt | Score) -> Finding:
+    def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | Score) -> Finding:
         """Raises InvalidRequest for what cannot be probed, and for `CountPrompt` what an answer would be refused with.
         `Score` uses slot 0, which must be empty."""
         match asked:
             case CountPrompt(request=request):
                 reading = self._intake.prepare(request, self._runner.info.options.context_tokens)
                 return PromptCount(num_tokens=len(reading.tokens))
-            case Tokenize(texts=texts):
-                return Tokenized(texts=tuple(map(self._tokenize, texts)))
+            case Tokenize(texts=texts, adds_bos=adds_bos):
+                return Tokenized(texts=tuple(self._tokenize(text, adds_bos=adds_bos) for text in texts))
+            case Detokenize(tokens=tokens):
+                vocabulary = self._runner.vocabulary
+                check_tokens(tokens, vocabulary.num_tokens)
+                return Detokenized(pieces=tuple(vocabulary.shown_bytes(token) for token in tokens))
             case Render():
                 return self._render(asked)
             case Score(text=text):
                 return self._score(text)
 
-    def _tokenize(self, text: str) -> TokenizedText:
+    def _tokenize(self, text: str, *, adds_bos: bool) -> TokenizedText:
         vocabulary = self._runner.vocabulary
         tokens = vocabulary.tokenize((text,))
-        return TokenizedText(num_tokens=len(tokens), text=b"".join(vocabulary.token_bytes(token) for token in tokens))
+        num_bos = 0 if adds_bos else len(self._bos)
+        tokens = tokens[num_bos:] if tokens[:num_bos] == self._bos[:num_bos] else tokens
+        said = b"".join(vocabulary.token_bytes(token) for token in tokens)
+        return TokenizedText(num_tokens=len(tokens), text=said, tokens=tuple(tokens))
+
+    @property
+    def _bos(self) -> list[int]:
+        """What the tokenizer puts in front of everything; empty where the model wants nothing."""
+        return self._runner.vocabulary.tokenize(("",))[:1]
 
     def _render(self, asked: Render) -> Rendered:
         try:
@@ -70,7 +84,7 @@ class Prober:
         except TemplateFailed as error:
             return Rendered(text=None, refusal=error.message)
         tokens = self._runner.vocabulary.tokenize((text,))
-        bos = self._runner.vocabulary.tokenize(("",))[:1]  # none where the model wants none
+        bos = self._bos
         num_bos = next((at for at, token in enumerate(tokens) if [token] != bos), len(tokens))
         return Rendered(text=text, num_tokens=len(tokens), num_bos=num_bos)
 

@@ -79,6 +79,13 @@ class Tokenize(Frame, frozen=True):
     """What the tokenizer makes of each text, and of its tokens again."""
 
     texts: tuple[str, ...]
+    adds_bos: bool = True  #: the token that begins a prompt, where the model wants one
+
+
+class Detokenize(Frame, frozen=True):
+    """What tokens say, control tokens too."""
+
+    tokens: tuple[int, ...]
 
 
 class Render(Frame, frozen=True):
@@ -106,7 +113,7 @@ class Probe(Frame, frozen=True):
     the others compute nothing."""
 
     request_id: int
-    asked: Tokenize | Render | CountPrompt | Score
+    asked: Tokenize | Detokenize | Render | CountPrompt | Score
 
 
 class Cancel(Frame, frozen=True):
@@ -176,10 +183,15 @@ class Reranked(Frame, frozen=True):
 class TokenizedText(Frame, frozen=True):
     num_tokens: int
     text: bytes  #: what the tokens say: the same text again, if all is well
+    tokens: tuple[int, ...] = ()
 
 
 class Tokenized(Frame, frozen=True):
     texts: tuple[TokenizedText, ...]
+
+
+class Detokenized(Frame, frozen=True):
+    pieces: tuple[bytes, ...]  #: of each token; a character may be spread over several
 
 
 class Rendered(Frame, frozen=True):
@@ -206,7 +218,7 @@ class Scored(Frame, frozen=True):
     entropy: float | None  #: mean of the distributions, in nats
 
 
-Finding = Tokenized | Rendered | PromptCount | Scored
+Finding = Tokenized | Detokenized | Rendered | PromptCount | Scored
 
 
 class Probed(Frame, frozen=True):

@@ -66,6 +66,9 @@ class Vocabulary(Protocol):
     def control_text(self, token: int) -> str:
         """The text of a control token that is silent in an answer; empty for all others."""
 
+    def shown_bytes(self, token: int) -> bytes:
+        """A token's text, also that of a control token."""
+
     def is_end(self, token: int) -> bool:
         """Whether this token ends the model's turn."""
 

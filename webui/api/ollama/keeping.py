@@ -19,7 +19,7 @@ from webui.api.dependencies import App
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.ndjson import MEDIA_TYPE, line
 from webui.api.ollama.names import plain_name
-from webui.api.ollama.requests import Options
+from webui.api.ollama.options import Options
 from webui.core.application import Application
 from webui.core.model_choice import Choice
 from webui.store.model_values import ModelDefaults, ModelPreset

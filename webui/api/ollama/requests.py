@@ -1,7 +1,6 @@
 """The bodies of `/api/chat` and `/api/generate`, and what Glasshouse makes of them.
 
-What would change the answer and is not known here is an error, never ignored in silence. Options of loading (`num_ctx`,
-`num_gpu`, …) are taken without effect: how a model is loaded is for its defaults and this machine's memory to say.
+What would change the answer and is not known here is an error, never ignored in silence.
 """
 
 from __future__ import annotations
@@ -14,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
+from webui.api.ollama.messages import ChatMessage, pair_results, refuse_images, with_system_prompt
 from webui.api.ollama.names import plain_name
+from webui.api.ollama.options import Options
 from webui.api.openai_request import MAX_MESSAGES
-from webui.api.openai_sampling import LARGEST_COUNT, MAX_TOP_LOGPROBS, SamplingFields
-from webui.api.openai_tools import CallOfMessage, ToolFields
+from webui.api.openai_sampling import MAX_TOP_LOGPROBS
+from webui.api.openai_tools import ToolFields
 from webui.store.model_values import ModelDefaults
 from webui.types import (
     GenerationRequest,
@@ -26,67 +27,8 @@ from webui.types import (
     Message,
     OverflowPolicy,
     Priority,
-    Role,
     SamplingParams,
-    ToolCall,
 )
-
-_OF_LOADING = frozenset(
-    {
-        "num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap", "use_mlock", "low_vram", "numa",
-        "f16_kv", "logits_all", "vocab_only", "embedding_only", "num_keep", "penalize_newline", "tfs_z",
-        "rope_frequency_base", "rope_frequency_scale",
-    }
-)  # fmt: skip
-_ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
-
-
-class Options(SamplingFields):
-    """`options` of a request: ours and llama.cpp's samplers under the names that both have."""
-
-    model_config = ConfigDict(extra="allow")
-
-    num_predict: Annotated[int, Field(ge=-2, le=LARGEST_COUNT)] | None = Field(
-        None, description="Tokens of the answer; below 1: as far as the context reaches"
-    )
-
-    def refuse_unknown(self) -> None:
-        for name, value in (self.model_extra or {}).items():
-            if value is not None and name not in _OF_LOADING:
-                raise UnsupportedParameter(f"options.{name}", f"The option “{name}” is not known here. Leave it out.")
-
-    def to_params(self, defaults: SamplingParams | None) -> SamplingParams:
-        params = self.to_sampling(defaults)
-        if self.num_predict is None:
-            return params
-        return structs.replace(params, max_tokens=self.num_predict if self.num_predict > 0 else None)
-
-
-class ChatMessage(BaseModel):
-    role: str
-    content: str | None = ""
-    thinking: str | None = None
-    images: list[Any] | None = None
-    tool_calls: list[CallOfMessage] | None = None
-    tool_name: str | None = Field(None, description="Of the tool whose result this is")
-    tool_call_id: str | None = None
-
-    def to_message(self, index: int) -> Message:
-        if self.role not in _ROLES:
-            raise ParameterError(f"messages.{index}.role", f"“{self.role}” is not a role.")
-        refuse_images(self.images)
-        calls = tuple(call.to_call() for call in self.tool_calls or ())
-        return Message(
-            role=_ROLES[self.role],
-            content=self.content or "",
-            tool_calls=tuple(
-                call if call.id else structs.replace(call, id=f"call_{index}_{number}")
-                for number, call in enumerate(calls)
-            ),
-            tool_call_id=self.tool_call_id or "",
-            name=self.tool_name or "",
-            reasoning=self.thinking or "",
-        )
 
 
 class AnswerBody(BaseModel):
@@ -167,7 +109,7 @@ class ChatRequest(ToolFields, AnswerBody):
         self, owner: str, adapters: tuple[LoraAdapter, ...] = (), defaults: ModelDefaults | None = None
     ) -> GenerationRequest:
         messages = tuple(each.to_message(index) for index, each in enumerate(self.messages or ()))
-        messages = with_system_prompt(_pair_results(messages), defaults)
+        messages = with_system_prompt(pair_results(messages), defaults)
         request = self.base_request(messages, owner, adapters, defaults.sampling if defaults else None)
         return structs.replace(request, tools=self.to_tools(), tool_choice=self.to_tool_choice())
 
@@ -197,37 +139,3 @@ class GenerateRequest(AnswerBody):
         if self.system:
             messages = (Message(role="system", content=self.system), *messages)
         return self.base_request(with_system_prompt(messages, defaults), owner, adapters, sampling)
-
-
-def _pair_results(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Tools' results with the id and the name of their calls. Ollama's programs name the tool at the most: a result
-    then belongs to the first call without one that fits."""
-    paired: list[Message] = []
-    open_calls: list[ToolCall] = []
-    for message in messages:
-        open_calls += message.tool_calls
-        if message.role == "tool":
-            call = next((each for each in open_calls if _is_result_of(message, each)), None)
-            if call is not None:
-                open_calls.remove(call)
-                message = structs.replace(message, tool_call_id=call.id, name=call.name)  # noqa: PLW2901 - it, paired
-        paired.append(message)
-    return tuple(paired)
-
-
-def _is_result_of(result: Message, call: ToolCall) -> bool:
-    if result.tool_call_id:
-        return result.tool_call_id == call.id
-    return result.name in {"", call.name}
-
-
-def refuse_images(images: list[Any] | None) -> None:
-    if images:
-        raise UnsupportedParameter("images", "Images are not understood yet. Send text only.")
-
-
-def with_system_prompt(messages: tuple[Message, ...], defaults: ModelDefaults | None) -> tuple[Message, ...]:
-    """The model's own system prompt, where the messages have none."""
-    if defaults is None or not defaults.system_prompt or any(each.role == "system" for each in messages):
-        return messages
-    return (Message(role="system", content=defaults.system_prompt), *messages)
