@@ -110,6 +110,12 @@ async def test_calls_of_the_model_are_told_whole(client: httpx.AsyncClient) -> N
     assert last["done_reason"] == "stop"
 
 
+async def test_a_call_that_was_cut_off_is_left_out_and_told(client: httpx.AsyncClient) -> None:
+    reply = (await client.post("/api/chat", json=ask("call", stream=False, options={"num_predict": 1}))).json()
+    assert ("tool_calls" in reply["message"], reply["done_reason"]) == (False, "length")
+    assert "weather" in reply["notes"][0]
+
+
 async def test_an_empty_request_loads_and_keep_alive_0_unloads(client: httpx.AsyncClient) -> None:
     loaded = (await client.post("/api/chat", json={"model": STARTER})).json()
     assert (loaded["done"], loaded["done_reason"], loaded["message"]["content"]) == (True, "load", "")

@@ -93,7 +93,8 @@ class FakeEngine:
                 yield ReasoningDelta(text="hm")
             if wish == "call":
                 yield ToolCallDelta(index=0, id="call_1", name="weather", arguments='{"city": ')
-                yield ToolCallDelta(index=0, arguments='"Oslo"}')
+                if sampling.max_tokens != 1:
+                    yield ToolCallDelta(index=0, arguments='"Oslo"}')
             num_words = 10**9 if wish == "long" else min(sampling.max_tokens or 4, 4)
             for index in range(num_words):
                 if wish == "fail" and index == 2:
@@ -152,6 +153,6 @@ class FakeEngine:
 
 
 def _reason(wish: str, *, is_cut: bool) -> FinishReason:
-    if wish == "call":
+    if wish == "call" and not is_cut:
         return "tool_calls"
     return "length" if is_cut else "stop"

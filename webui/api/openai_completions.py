@@ -51,7 +51,7 @@ class CompletionRequest(SamplingFields):
     model_config = ConfigDict(extra="allow")
 
     model: str | None = Field(None, description="A model of GET /v1/models; absent or “default”: the current one")
-    prompt: Annotated[str | list[str] | list[int] | list[list[int]], BeforeValidator(_to_prompts)] = Field(
+    prompt: Annotated[str | list[int] | list[str | list[int]], BeforeValidator(_to_prompts)] = Field(
         examples=["The capital of France is"]
     )
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None

@@ -25,10 +25,11 @@ def chat_shape(text: str, thinking: str, calls: list[ToolCall]) -> dict[str, Any
     message: dict[str, Any] = {"role": "assistant", "content": text}
     if thinking:
         message["thinking"] = thinking
-    if calls:
+    objects = [(call, arguments) for call in calls if (arguments := _read_arguments(call)) is not None]
+    if objects:
         message["tool_calls"] = [
-            {"id": call.id, "function": {"index": index, "name": call.name, "arguments": _read_arguments(call)}}
-            for index, call in enumerate(calls)
+            {"id": call.id, "function": {"index": index, "name": call.name, "arguments": arguments}}
+            for index, (call, arguments) in enumerate(objects)
         ]
     return {"message": message}
 
@@ -67,7 +68,7 @@ class Records:
             "eval_count": end.usage.completion_tokens,
             "eval_duration": _nanoseconds(timings.total_seconds - timings.first_token_seconds),
         }
-        return record | gathered.told | _logprobs(gathered)
+        return record | _told(gathered) | _logprobs(gathered)
 
     def nothing_said(self, reason: str) -> dict[str, Any]:
         """`reason`: "load" or "unload"."""
@@ -83,13 +84,22 @@ def _logprobs(gathered: Gathered) -> dict[str, Any]:
     return {"logprobs": found["content"]} if found is not None else {}
 
 
-def _read_arguments(call: ToolCall) -> dict[str, Any]:
-    """Ollama sends an object where others send its text."""
+def _read_arguments(call: ToolCall) -> dict[str, Any] | None:
+    """Ollama sends an object where others send its text; None where the text was cut off before it was one."""
     try:
         arguments = json.loads(call.arguments or "{}")
-    except ValueError:  # cut off at max_tokens, say
-        return {}
-    return arguments if isinstance(arguments, dict) else {}
+    except ValueError:
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def _told(gathered: Gathered) -> dict[str, Any]:
+    """A call that cannot be told is never left out in silence."""
+    cut = [call.name for call in gathered.calls if _read_arguments(call) is None]
+    if not cut:
+        return gathered.told
+    notes = [f"The call of {name} was cut off before its arguments were whole, and is left out." for name in cut]
+    return gathered.told | {"notes": [*gathered.told.get("notes", []), *notes]}
 
 
 def _nanoseconds(seconds: float) -> int:
