@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.api.test_openai import read_frames
+from tests.api.test_openai import STARTER, read_frames
 
 
 async def test_a_raw_text_goes_on(client: httpx.AsyncClient) -> None:
@@ -31,3 +31,12 @@ async def test_the_template_is_applied_or_says_why_not(client: httpx.AsyncClient
     assert (await client.post("/apply-template", json={"messages": messages})).json() == {"prompt": "user: Hi"}
     refused = await client.post("/apply-template", json={"messages": []})
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "template_failed")
+
+
+async def test_the_loaded_model_tells_its_context_and_template(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/props")).status_code == 503
+    await client.post("/load_model", json={"model": STARTER, "ctx": 1024})
+    props = (await client.get("/props")).json()
+    assert (props["model_alias"], props["default_generation_settings"]["n_ctx"]) == (STARTER, 1024)
+    assert props["total_slots"] > 0
+    assert "im_start" in props["chat_template"]

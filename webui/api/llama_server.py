@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field
 
+from webui import __version__
 from webui.api.answers import Asking, Events
 from webui.api.dependencies import App, Owner, get_stopping
 from webui.api.errors import ParameterError, ServerStopping, UnsupportedParameter, describe
@@ -24,15 +25,17 @@ from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.openai_sampling import LARGEST_COUNT, SamplingFields
 from webui.api.sse import EventStream, frame
 from webui.engine.protocol import Detokenize, Detokenized, Render, Rendered, Tokenize, Tokenized
-from webui.errors import GlasshouseError, TemplateFailed
+from webui.errors import GlasshouseError, NoModel, TemplateFailed
 from webui.store.model_values import ModelDefaults
-from webui.types import GenerationRequest, Grammar, LoraAdapter, Priority, ReasoningDelta, TextDelta
+from webui.types import GenerationRequest, Grammar, LoraAdapter, Priority, ReasoningDelta, SamplingParams, TextDelta
 
 PATH = "/completion"
 MAX_TEXT = 4_000_000  # characters to tokenize; the engine does nothing else meanwhile
 _WITHOUT_EFFECT = frozenset(
     {"cache_prompt", "id_slot", "n_keep", "timings_per_token", "return_tokens", "t_max_predict_ms"}
 )
+
+_SHOWN = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
 
 router = APIRouter(tags=["llama.cpp"])
 
@@ -109,6 +112,27 @@ async def complete(body: CompletionBody, request: Request, application: App, own
         return JSONResponse(_last(gathered, asking.model, content=gathered.reasoning + gathered.text))
     events = await asking.begin(request, application, body.keep_alive)
     return EventStream(_frames(asking, events), stopping, farewell=frame(describe(ServerStopping(), PATH)))
+
+
+@router.get("/props", summary="How the page's model answers")
+async def get_props(application: App) -> dict[str, Any]:
+    """`n_ctx` is the longest conversation. Raises NoModel while none is loaded."""
+    page = next((each for each in application.models.alive if each.is_page and each.state == "ready"), None)
+    if page is None:
+        raise NoModel
+    details = await application.catalog.details(page.model.id)
+    defaults = application.records.of(page.model).defaults
+    sampling = defaults.sampling or SamplingParams()
+    params = {name: getattr(sampling, name) for name in _SHOWN}
+    return {
+        "default_generation_settings": {"n_ctx": page.context_tokens, "params": params},
+        "total_slots": page.num_slots,
+        "model_alias": page.model.id,
+        "model_path": str(page.model.path),
+        "modalities": {"vision": False, "audio": False},
+        "chat_template": defaults.chat_template or details.chat_template or "",
+        "build_info": f"glasshouse-{__version__}",
+    }
 
 
 @router.post("/tokenize", summary="Text to tokens")
