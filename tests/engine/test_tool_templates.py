@@ -196,3 +196,25 @@ def test_arguments_that_are_nested_without_end_are_refused() -> None:
     call = ToolCall(id="a", name="get_weather", arguments='{"a":' * 400 + "1" + "}" * 400)
     with pytest.raises(InvalidRequest, match="deeper"):
         chat_format("Qwen-Qwen3-0.6B").render((QUESTION, Message(role="assistant", content="", tool_calls=(call,))))
+
+
+def test_tools_that_a_template_refuses_are_told_in_words() -> None:
+    source = (
+        "{% for t in tools or [] %}{{ t.function.parameters.properties.needle.description }}{{ t.function.name }}"
+        "{% endfor %}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+        "{% if tools and tools[0].function.name != 'probe_tool' %}{{ raise_exception('no description') }}{% endif %}"
+    )
+    form = ChatFormat(source, bos="", eos="", control_texts=())
+    assert form.tool_format.name == "generic"
+    shown = "".join(form.render((QUESTION,), tools=TOOLS).pieces)
+    assert shown.startswith("[system]You can call these tools.")
+
+
+def test_a_template_that_shows_the_first_call_only_gets_them_one_by_one() -> None:
+    source = (
+        "{% for m in messages %}{% if m.tool_calls %}({{ m.tool_calls[0].function | tojson }}){% endif %}"
+        "[{{ m.role }}]{{ m.content }}{% endfor %}{{ tools | tojson }}"
+    )
+    form = ChatFormat(source, bos="", eos="", control_texts=())
+    shown = "".join(form.render((QUESTION, ASKING, *RESULTS), tools=TOOLS).pieces)
+    assert shown.index("It rains cats.") < shown.index('"stops": ["Olten"]') < shown.index("At 12:34")

@@ -21,7 +21,7 @@ from typing import Any
 
 from webui.engine.reasoning import ThinkMarks, find_open_marks
 from webui.engine.template_sandbox import Template, TemplateOverrun
-from webui.engine.template_tools import ToolTemplating, split_calls
+from webui.engine.template_tools import Guard, ToolTemplating, split_calls
 from webui.engine.tool_calls.families import find_format
 from webui.engine.tool_calls.formats import ToolFormat
 from webui.errors import InvalidRequest, TemplateFailed
@@ -82,13 +82,7 @@ class ChatFormat:
         Raises TemplateFailed (with its reason) or InvalidRequest.
         """
         mark = _unused_character(messages, continuation, tools)
-        prepared, listed = self._tools.prepare(messages, tools, lambda text: self._break(text, mark))
-        try:
-            text = self._render_some_shape(prepared, listed)
-        except TemplateFailed:
-            if listed is not None or not any(message.tool_calls for message in messages):
-                raise
-            text = self._render_some_shape(prepared, [])  # some templates look at tools wherever there are calls
+        text = self._render_with_tools(messages, tools, lambda text: self._break(text, mark))
         opened = find_open_marks(text)
         if continuation:
             text += f"\n{opened.close}\n\n" if opened else ""
@@ -125,6 +119,20 @@ class ChatFormat:
             documents=None,
             **self._tokens,
         )
+
+    def _render_with_tools(self, messages: tuple[Message, ...], tools: tuple[Tool, ...], guard: Guard) -> str:
+        """Some templates refuse tools that lack a description, or look at tools wherever there are calls."""
+        prepared, listed = self._tools.prepare(messages, tools, guard)
+        try:
+            return self._render_some_shape(prepared, listed)
+        except TemplateOverrun:
+            raise
+        except TemplateFailed:
+            if listed is None and not any(message.tool_calls for message in messages):
+                raise
+            if listed is not None:
+                prepared, _ = self._tools.prepare(messages, tools, guard, in_words=True)
+            return self._render_some_shape(prepared, [])
 
     def _render_some_shape(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
         """The first shape that the template takes whole; failing that, the first that it takes at all."""

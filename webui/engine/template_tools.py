@@ -54,6 +54,7 @@ class ToolSupport:
     calls: bool
     results: bool
     wants_text: bool  #: arguments as JSON text, not as an object
+    several: bool = True  #: all calls of a message, not only the first
 
 
 class ToolTemplating:
@@ -73,11 +74,13 @@ class ToolTemplating:
         for wants_text in (False, True):
             arguments: object = '{"needle": "thread"}' if wants_text else {"needle": "thread"}
             call = {"id": "callprobe", "type": "function", "function": {"name": "probe_tool", "arguments": arguments}}
-            asking = {"role": "assistant", "content": "", "tool_calls": [call]}
+            other = {**call, "id": "probecall", "function": {"name": "probe_too", "arguments": arguments}}
+            asking = {"role": "assistant", "content": "", "tool_calls": [call, other]}
             result = {"role": "tool", "content": _RESULT, "tool_call_id": "callprobe", "name": "probe_tool"}
             text = self._try([question, asking, result], [_PROBE_TOOL])
             if "thread" in text and "{'needle'" not in text and '\\"needle' not in text:
-                return ToolSupport(shows_tools, calls=True, results=_RESULT in text, wants_text=wants_text)
+                several = "probe_too" in text.replace("probe_tool", "")
+                return ToolSupport(shows_tools, True, _RESULT in text, wants_text, several)
         answer = {"role": "assistant", "content": "I look."}
         result = {"role": "tool", "content": _RESULT, "tool_call_id": "callprobe", "name": "probe_tool"}
         shows_results = _RESULT in self._try([question, answer, result], [_PROBE_TOOL])
@@ -92,18 +95,19 @@ class ToolTemplating:
         return ToolFormat(f"{self._form.name}, told in words", opens, bare=True)
 
     def prepare(
-        self, messages: tuple[Message, ...], tools: tuple[Tool, ...], guard: Guard
+        self, messages: tuple[Message, ...], tools: tuple[Tool, ...], guard: Guard, *, in_words: bool = False
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
-        """Messages and tools as the template takes them; `guard` is applied to every text from outside."""
+        """Messages and tools as the template takes them; `guard` is applied to every text from outside. `in_words`:
+        the template refuses these tools, so they go into the system prompt."""
         prepared: list[dict[str, Any]] = []
         for message in messages:
             self._add(prepared, message, guard)
-        if self._form.is_harmony:  # its template shows the first call of a message only
+        if any(len(message.tool_calls) > 1 for message in messages) and not self.support.several:
             prepared = split_calls(prepared)
         if not tools:
             return prepared, None
         listed = [_definition(tool, guard) for tool in tools]
-        if self.support.tools:
+        if self.support.tools and not in_words:
             return prepared, listed
         return _with_instruction(prepared, _INSTRUCTION.format(tools="\n".join(map(_as_json, listed)))), None
 
