@@ -11,6 +11,7 @@ import hashlib
 import re
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from webui.library.part_file import checked_file_name
 from webui.library.uploads import FREE_MARGIN_BYTES
 
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
+_KEPT_SECONDS = 7 * 86400
 _PIECE_BYTES = 4 << 20  #: what is written at once
 
 
@@ -71,9 +73,10 @@ class Blobs:
         return target
 
     def sweep(self) -> None:
-        """Remove what a killed server left half written."""
-        for part in self._folder.glob("*.part"):
-            part.unlink(missing_ok=True)
+        """Remove what a killed server left half written, and what nobody made a model of for a week."""
+        for file in self._folder.glob("sha256-*"):
+            if file.suffix == ".part" or time.time() - file.stat().st_mtime > _KEPT_SECONDS:
+                file.unlink(missing_ok=True)
 
     def _path(self, digest: str) -> Path:
         match = _DIGEST.fullmatch(digest)
