@@ -90,7 +90,10 @@ def test_reading_in_pieces_finds_as_much_as_reading_at_once(tokens: list[int], d
     while end < len(tokens):
         end = data.draw(st.integers(end + 1, len(tokens)))
         drafter.propose(tokens[:end], 4)
-    assert bool(drafter.propose(tokens, 4)) == bool(NgramDrafter().propose(tokens, 4))
+    if NgramDrafter().propose(tokens, 4):
+        assert drafter.propose(tokens, 4)
+    elif not drafter.is_recovering:  # then it goes on behind a changed word, where it could as well be wrong
+        assert not drafter.propose(tokens, 4)
 
 
 def test_another_sequence_is_read_from_its_start() -> None:
