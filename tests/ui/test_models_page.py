@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
@@ -59,6 +60,14 @@ async def test_search_filter_and_favourites_find_a_model(house: House, open_page
     await page.get_by_role("searchbox", name="Search your models").fill("nothing like it")
     await page.get_by_role("button", name="Show all").click()
     await expect(rows).to_have_count(num_all)
+
+
+async def test_a_model_that_a_program_asked_for_says_when_it_goes(house: House, open_page: PageOpener) -> None:
+    async with httpx.AsyncClient(base_url=house.base_url, timeout=60) as client:
+        answer = await client.post("/v1/embeddings", json={"model": "Tiny-Embed", "input": "glass"})
+    assert answer.status_code == 200
+    page = await visit(open_page, house)
+    await expect(page.get_by_text("unused, goes in")).to_be_visible()
 
 
 async def test_models_of_another_program_are_used_where_they_lie(house: House, open_page: PageOpener) -> None:

@@ -76,7 +76,7 @@ class ModelsPage(Element, component=COMPONENTS / "models_page.js"):
     async def _on_look(self, event: GenericEventArguments) -> None:
         is_new = not self._is_watched
         self._looked_at = time.monotonic()
-        now = await asyncio.to_thread(self._yours.view_now)
+        now = await self._yours.view_now()
         self._yours.send(**now, **self._downloads.view_jobs())
         if event.args:
             if is_new:

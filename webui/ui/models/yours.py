@@ -38,9 +38,9 @@ class YoursPart(Part):
         element.on("unload", self._on_unload)
         element.on("favour", self._on_favour)
 
-    def view_now(self) -> Json:
-        """What changes by itself: memory and what runs. Reads the system's counters, so it belongs into a thread."""
-        memory = self._app.models.memory()
+    async def view_now(self) -> Json:
+        """What changes by itself: memory and what runs."""
+        memory = await asyncio.to_thread(self._app.models.memory)
         return {
             "memory": view_memory(memory),
             "warning": view_warning(self._app.memory_watch.warning),
