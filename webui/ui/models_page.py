@@ -6,7 +6,6 @@ while the page is visible, with `true` for a new look into the folders), and sto
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
