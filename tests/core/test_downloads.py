@@ -17,6 +17,7 @@ import pytest
 from tests.core.waiting import until
 from tests.library.gguf_files import write_model, write_split_model
 from tests.support.fake_hub import FakeHub, Fault
+from tests.support.processes import children_with
 from webui.core.downloads import MANNER, DownloadJob, Downloads
 from webui.errors import AlreadyHere, DiskFull, FileExists, HubDenied, HubNotFound, HubOffline, UnknownDownload
 from webui.library.catalog import Catalog
@@ -83,8 +84,7 @@ def recorded_states(models_dir: Path) -> list[str]:
 
 
 def transfer_processes() -> list[psutil.Process]:
-    mine = psutil.Process().children()
-    return [each for each in mine if "webui.library.hub.transfer" in " ".join(each.cmdline())]
+    return children_with("webui.library.hub.transfer")
 
 
 # --- a good day ----------------------------------------------------------------------------------------------------

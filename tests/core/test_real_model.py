@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from tests.core.waiting import until
+from tests.support.processes import children_with
 from webui.config import Settings
 from webui.core.application import Application
 from webui.errors import EngineDied, GlasshouseError, ModelTooBig
@@ -62,7 +63,7 @@ class Listener:
 
 def engines() -> list[psutil.Process]:
     """The engine processes of this one; the session's server and browser are its children too."""
-    return [child for child in psutil.Process().children() if "webui.engine" in child.cmdline()]
+    return children_with("webui.engine")
 
 
 def engine_pid() -> int:

@@ -17,6 +17,7 @@ import pytest
 from tests.core.waiting import until
 from tests.engine.test_adapters import write_adapter
 from tests.engine.tiny_models import write_tiny_model
+from tests.support.processes import children_with
 from tests.workbench.model_files import tensor_digests, write_wide_model
 from webui.core.adapters import AdapterChoice
 from webui.core.work_folder import WorkFolder
@@ -84,7 +85,7 @@ def files(folder: Path) -> list[str]:
 
 
 def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+    return children_with("-S")  # as `child` starts them
 
 
 # --- from an order to a file ---------------------------------------------------------------------------------------
