@@ -36,6 +36,12 @@ def test_a_quiet_machine_gets_all_the_threads() -> None:
     assert run(pace, quiet, seconds=60) > 0.999 / quiet(2, 1), "no trial without a reason"
 
 
+def test_all_the_threads_are_taken_even_where_they_gain_little() -> None:
+    pace = Pace(2)
+    run(pace, lambda threads, tokens: tokens * (0.0055 if threads == 2 else 0.006), seconds=1)
+    assert pace.threads == 2
+
+
 def test_a_machine_that_is_busy_from_the_start_gets_one_less() -> None:
     pace = Pace(2)
     run(pace, busy, seconds=1)

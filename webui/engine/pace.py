@@ -18,7 +18,7 @@ WINDOW_SECONDS = 0.1  #: what is compared took at least so long: less may lie be
 _WRITING_STEPS = 6  #: what is compared is the mean of at least so many steps
 _READING_STEPS = 2
 _SLOW = 1.5  #: so many times the usual duration is slow
-_FASTER = 0.9  #: the other choice must take less than this share of the time to be kept
+_FASTER = (0.98, 0.9)  #: the other choice (all, one less) must take less than this share of the time to be kept
 _CLEARLY = 0.67  #: of the time with all the threads: only then somebody else holds a core, and reading suffers as well
 _FIRST_PATIENCE = (0.0, 1.0)  #: seconds of computing until a new choice (all, one less) may be doubted
 _MOST_PATIENCE = 16.0  #: it doubles with every trial that the choice wins
@@ -150,7 +150,7 @@ class _Choice:
     def _weigh(self, rival: float, *, is_whole: bool) -> None:
         """Decide the trial: when its window is whole, or as soon as it can only be lost."""
         duration = self._seconds / self._amount
-        is_lost = duration >= rival * _FASTER
+        is_lost = duration >= rival * _FASTER[self._current]
         window = self._window_steps * rival * self._amount / self._steps  # seconds, had the other choice done it
         if not is_whole and not (is_lost and self._seconds >= max(WINDOW_SECONDS, window)):
             return
