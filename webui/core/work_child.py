@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _END_SECONDS = 5.0
 # Small matrix products: one thread takes 1.9 s for those of a merge into SmolLM2, two that wait for each other on two
-# busy cores take 13.9 s. GOMP_SPINCOUNT as for engines.
+# busy cores take 13.9 s. Threads that wait spin shorter than an engine's: the cores are the chats'.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "GOMP_SPINCOUNT": "300"}
 
 COMMAND = (sys.executable, "-m", "webui.workbench")

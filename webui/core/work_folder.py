@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from webui.errors import FileExists, WriteFailed
+from webui.library.durable import sync_folder
 from webui.workbench.protocol import Written
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class WorkFolder:
                 self.output_dir.rename(target)  # refused when there is one with something in it
             else:
                 _move(self.output_dir / name, target)
-            _sync_folder(self._models_dir)
+            sync_folder(self._models_dir)
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
             raise FileExists(name) from None
         except OSError as error:
@@ -107,13 +108,3 @@ def _move(source: Path, target: Path) -> None:
         if target.exists():
             raise FileExistsError from None
         source.rename(target)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webui.errors import FileExists, InvalidFileName, UnsupportedModel
+from webui.library.durable import sync_folder
 from webui.library.gguf import check_part
 
 _SUFFIX = ".gguf"
@@ -112,7 +113,7 @@ class PartFile:
             os.fsync(file.fileno())
         self.path.replace(self.target)
         self._sidecar.unlink(missing_ok=True)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
 
 def find_part_files(folder: Path) -> list[PartFile]:
@@ -141,13 +142,3 @@ def _is_leftover(part: PartFile) -> bool:
         return False
     part.remove()
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from webui.errors import FileExists, UnsupportedModel
+from webui.library.durable import sync_folder
 from webui.library.gguf import check_part
 from webui.library.hub.origin import Origin, write_origin
 from webui.library.hub.reference import is_safe_path
@@ -127,7 +128,7 @@ class JobFolder:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_origin(target, self._origin(index, part))
             part.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         self.remove()
 
     def _origin(self, index: int, part: Path) -> Origin:
@@ -183,13 +184,3 @@ def _size(path: Path) -> int:
 
 def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
