@@ -20,7 +20,7 @@ from fastapi import FastAPI
 
 from webui import __version__
 from webui.api import add_routes
-from webui.api.connections import BoundedHttp
+from webui.api.door.connections import BoundedHttp
 from webui.config import Settings
 from webui.core.application import Application
 from webui.core.running_server import RunningServer, local_url, remove_running_server, write_running_server

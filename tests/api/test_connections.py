@@ -11,7 +11,7 @@ import uvicorn
 
 from tests.conftest import ServerStarter
 from tests.support.server import find_free_port, find_lan_address
-from webui.api.connections import MAX_PER_ADDRESS, BoundedHttp
+from webui.api.door.connections import MAX_PER_ADDRESS, BoundedHttp
 
 
 def is_cut(connection: socket.socket) -> bool:

@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from tests.support.fake_engine import FakeEngine
-from webui.api.gate import Gate
-from webui.api.session_cookie import SESSION_COOKIE
+from webui.api.door.gate import Gate
+from webui.api.door.session_cookie import SESSION_COOKIE
 from webui.config import Settings
 from webui.core.access import FIRST_VISIT_SECONDS, Access
 from webui.core.application import Application

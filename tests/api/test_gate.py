@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.api.gate import Gate
-from webui.api.session_cookie import SESSION_COOKIE
+from webui.api.door.gate import Gate
+from webui.api.door.session_cookie import SESSION_COOKIE
 from webui.config import Settings
 from webui.errors import TooManyAttempts, WrongPassphrase
 

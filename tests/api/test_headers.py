@@ -8,7 +8,7 @@ import httpx
 from starlette.responses import HTMLResponse
 from starlette.types import Receive, Scope, Send
 
-from webui.api.headers import PageNonce
+from webui.api.door.headers import PageNonce
 
 PAGE = "<script>one()</script><p>text</p><script type='module' src='/x.js'></script>"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from webui.api.hosts import is_allowed_host, is_local_path, is_loopback, is_same_origin, own_names, split_host
+from webui.api.door.hosts import is_allowed_host, is_local_path, is_loopback, is_same_origin, own_names, split_host
 
 NAMES = own_names("Attic.example.org")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from webui.api.errors import ParameterError, UnsupportedParameter
-from webui.api.openai_request import ChatRequest
+from webui.api.openai.request import ChatRequest
 from webui.types import Message, SamplingParams
 
 HELLO = [{"role": "user", "content": "Hello"}]

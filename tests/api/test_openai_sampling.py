@@ -11,8 +11,8 @@ import pydantic
 import pytest
 
 from webui.api.errors import ParameterError, UnsupportedParameter
-from webui.api.openai_reply import Completion
-from webui.api.openai_request import ChatRequest
+from webui.api.openai.reply import Completion
+from webui.api.openai.request import ChatRequest
 from webui.types import (
     AlternativeToken,
     Finished,

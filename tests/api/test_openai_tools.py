@@ -11,8 +11,8 @@ import pytest
 
 from tests.api.test_openai import URL, ask
 from webui.api.errors import ParameterError, UnsupportedParameter
-from webui.api.openai_reply import Completion
-from webui.api.openai_request import ChatRequest
+from webui.api.openai.reply import Completion
+from webui.api.openai.request import ChatRequest
 from webui.types import (
     Finished,
     GenerationEvent,

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import PASSPHRASE
-from webui.api.session_cookie import SESSION_COOKIE
+from webui.api.door.session_cookie import SESSION_COOKIE
 from webui.core.application import Application
 
 

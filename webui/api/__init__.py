@@ -1,6 +1,7 @@
 """The wire: HTTP routes over one Application.
 
-One module a dialect (`openai`, `native`, …); `errors` turns exceptions into status codes; `gate` stands before all.
+A module or a room for each dialect (`openai`, `anthropic`, `native`, …); `errors` turns exceptions into status codes;
+what is in `door` stands before all of them.
 """
 
 from __future__ import annotations
@@ -11,38 +12,18 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from webui.api import (
-    adapters,
-    anthropic,
-    compare,
-    conversations,
-    docs,
-    doctor,
-    embeddings,
-    fit,
-    hub,
-    jobs,
-    llama_server,
-    lm_studio,
-    metrics,
-    models,
-    native,
-    ollama,
-    openai,
-    openai_completions,
-    session,
-    stores,
-    uploads,
-)
+from webui.api import adapters, anthropic, docs, llama_server, lm_studio, manage, metrics, native, ollama, openai
+from webui.api.door import session
+from webui.api.door.gate import Gate
+from webui.api.door.headers import PageNonce, SecurityHeaders
+from webui.api.door.limits import BodyLimit
+from webui.api.door.static_files import VersionedStaticFiles
 from webui.api.errors import add_error_handlers
 from webui.api.fallback import ApiFallback
-from webui.api.gate import Gate
-from webui.api.headers import PageNonce, SecurityHeaders
 from webui.api.json_bodies import AssumeJson
-from webui.api.limits import BodyLimit
+from webui.api.manage import uploads
 from webui.api.ndjson import MEDIA_TYPE
 from webui.api.ollama import blobs
-from webui.api.static_files import VersionedStaticFiles
 from webui.assets import STATIC_DIR
 from webui.core.application import Application
 
@@ -59,10 +40,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
     """
     app.state.application = application
     app.state.stopping = asyncio.Event()
-    for module in (
-        native, metrics, openai, openai_completions, embeddings, anthropic, ollama, lm_studio, llama_server,
-        adapters, uploads, models, fit, hub, stores, jobs, doctor, compare, conversations
-    ):  # fmt: skip
+    for module in (native, metrics, openai, anthropic, ollama, lm_studio, llama_server, adapters, manage):
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
         app.include_router(module.router)

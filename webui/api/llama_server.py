@@ -22,7 +22,7 @@ from webui.api.errors import ParameterError, ServerStopping, UnsupportedParamete
 from webui.api.gathered import Gathered
 from webui.api.hangup import run_while_connected
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
-from webui.api.openai_sampling import LARGEST_COUNT, SamplingFields
+from webui.api.openai.sampling import LARGEST_COUNT, SamplingFields
 from webui.api.sse import EventStream, frame
 from webui.engine.protocol import Detokenize, Detokenized, Render, Rendered, Tokenize, Tokenized
 from webui.errors import GlasshouseError, NoModel, TemplateFailed

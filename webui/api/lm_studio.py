@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from webui import __version__
 from webui.api.dependencies import App, Owner
-from webui.api.embeddings import create_embeddings
 from webui.api.named_models import list_usable
-from webui.api.openai import answer_chat
-from webui.api.openai_reply import Completion
-from webui.api.openai_request import ChatRequest
+from webui.api.openai.chat import answer_chat
+from webui.api.openai.embeddings import create_embeddings
+from webui.api.openai.reply import Completion
+from webui.api.openai.request import ChatRequest
 from webui.core.alive import Answering
 from webui.core.application import Application
 from webui.errors import UnknownModel

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from webui.api.anthropic.content import Block, MessageParam, plain_text
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
-from webui.api.openai_request import MAX_MESSAGES
-from webui.api.openai_sampling import LARGEST_COUNT, MAX_STOP_STRINGS
-from webui.api.openai_tools import MAX_TOOLS, name_results
+from webui.api.openai.request import MAX_MESSAGES
+from webui.api.openai.sampling import LARGEST_COUNT, MAX_STOP_STRINGS
+from webui.api.openai.tools import MAX_TOOLS, name_results
 from webui.store.model_values import ModelDefaults
 from webui.types import (
     GenerationRequest,

@@ -12,11 +12,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from webui.api.dependencies import App, Owner, get_stopping
-from webui.api.embeddings import MAX_DIMENSIONS, MAX_INPUTS, float_vectors
 from webui.api.hangup import run_while_connected
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.ollama.loading import load_or_unload
 from webui.api.ollama.names import plain_name
+from webui.api.openai.embeddings import MAX_DIMENSIONS, MAX_INPUTS, float_vectors
 from webui.core.application import Application
 from webui.types import EmbeddingRequest, Embeddings, Priority
 

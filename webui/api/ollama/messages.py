@@ -8,7 +8,7 @@ from msgspec import structs
 from pydantic import BaseModel, Field
 
 from webui.api.errors import ParameterError, UnsupportedParameter
-from webui.api.openai_tools import CallOfMessage
+from webui.api.openai.tools import CallOfMessage
 from webui.store.model_values import ModelDefaults
 from webui.types import Message, Role, ToolCall
 

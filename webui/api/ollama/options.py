@@ -12,7 +12,7 @@ from msgspec import structs
 from pydantic import ConfigDict, Field
 
 from webui.api.errors import UnsupportedParameter
-from webui.api.openai_sampling import LARGEST_COUNT, SamplingFields
+from webui.api.openai.sampling import LARGEST_COUNT, SamplingFields
 from webui.types import SamplingParams
 
 _OF_LOADING = frozenset(

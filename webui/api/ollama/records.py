@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from webui.api.answers import Asking
 from webui.api.gathered import Gathered
 from webui.api.ollama.names import time_text
-from webui.api.openai_reply import logprobs_object
+from webui.api.openai.reply import logprobs_object
 from webui.types import ToolCall
 
 _NANOSECONDS = 1_000_000_000

@@ -16,9 +16,9 @@ from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.ollama.messages import ChatMessage, pair_results, refuse_images, with_system_prompt
 from webui.api.ollama.names import plain_name
 from webui.api.ollama.options import Options
-from webui.api.openai_request import MAX_MESSAGES
-from webui.api.openai_sampling import MAX_TOP_LOGPROBS
-from webui.api.openai_tools import ToolFields
+from webui.api.openai.request import MAX_MESSAGES
+from webui.api.openai.sampling import MAX_TOP_LOGPROBS
+from webui.api.openai.tools import ToolFields
 from webui.store.model_values import ModelDefaults
 from webui.types import (
     GenerationRequest,

@@ -7,8 +7,8 @@ from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import BaseModel, Field, model_validator
 
 from webui.api.dependencies import App
-from webui.api.hosts import is_local_path
-from webui.api.session_cookie import SESSION_COOKIE, read_session, set_session
+from webui.api.door.hosts import is_local_path
+from webui.api.door.session_cookie import SESSION_COOKIE, read_session, set_session
 from webui.assets import STATIC_DIR
 
 PATH = "/api/session"

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from webui.api.adapters import LoraChoice
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
-from webui.api.openai_sampling import SamplingFields
-from webui.api.openai_tools import CallOfMessage, ToolFields, name_results
+from webui.api.openai.sampling import SamplingFields
+from webui.api.openai.tools import CallOfMessage, ToolFields, name_results
 from webui.core.adapters import MAX_ADAPTERS, AdapterChoice
 from webui.store.model_values import ModelDefaults
 from webui.types import GenerationRequest, LoraAdapter, Message, OverflowPolicy, Priority, Role

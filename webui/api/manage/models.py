@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.dependencies import App
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
-from webui.api.model_defaults import DefaultsBody, view_defaults
+from webui.api.manage.model_defaults import DefaultsBody, view_defaults
 from webui.api.native import LiveModelSummary
 from webui.config import LARGEST_CONTEXT
 from webui.core.application import Application

@@ -18,10 +18,10 @@ from webui.api.choices import vary
 from webui.api.dependencies import App, Owner
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
-from webui.api.openai_request import MAX_CHOICES, StreamOptions
-from webui.api.openai_respond import respond
-from webui.api.openai_sampling import SamplingFields
-from webui.api.openai_text_reply import TextCompletion
+from webui.api.openai.request import MAX_CHOICES, StreamOptions
+from webui.api.openai.respond import respond
+from webui.api.openai.sampling import SamplingFields
+from webui.api.openai.text_reply import TextCompletion
 from webui.api.token_ids import are_tokens
 from webui.core.alive import Answering
 from webui.types import GenerationRequest, Priority

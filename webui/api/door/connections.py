@@ -10,7 +10,7 @@ import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from webui.api.hosts import is_loopback
+from webui.api.door.hosts import is_loopback
 
 MAX_PER_ADDRESS = 256  # a browser has about seven; a proxy in another machine speaks for many
 FIRST_REQUEST_SECONDS = 20.0

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
-from webui.api.openai_sampling import SamplingFields
+from webui.api.openai.sampling import SamplingFields
 from webui.store.model_values import AdapterSetting, ModelDefaults
 from webui.types import FlashAttention, KvType, SamplingParams
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.dependencies import App
-from webui.api.jobs import Job
+from webui.api.manage.jobs import Job
 from webui.core.comparing import MOST_CHARACTERS, MOST_CHUNKS, MOST_MODELS, Comparison
 from webui.errors import UnknownJob
 from webui.workbench.protocol import Compared

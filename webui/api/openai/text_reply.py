@@ -9,7 +9,7 @@ from typing import Any
 
 from webui import __version__
 from webui.api.gathered import Gathered
-from webui.api.openai_reply import finish_reason, usage_object
+from webui.api.openai.reply import finish_reason, usage_object
 from webui.types import Finished, GenerationEvent, ReasoningDelta, TextDelta, TokenLogprobs, Usage
 
 

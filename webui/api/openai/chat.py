@@ -15,9 +15,9 @@ from webui.api.anthropic.models import AnthropicModel, AnthropicModelList, anthr
 from webui.api.choices import vary
 from webui.api.dependencies import App, Owner
 from webui.api.named_models import list_usable
-from webui.api.openai_reply import Completion
-from webui.api.openai_request import ChatRequest
-from webui.api.openai_respond import respond
+from webui.api.openai.reply import Completion
+from webui.api.openai.request import ChatRequest
+from webui.api.openai.respond import respond
 from webui.core.alive import Answering
 from webui.core.application import Application
 from webui.errors import UnknownModel

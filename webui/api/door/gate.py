@@ -20,10 +20,10 @@ from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webui.api.door.first_visitor import may_be_first_visitor, welcome
+from webui.api.door.hosts import is_allowed_host, is_loopback, is_same_origin, own_names
+from webui.api.door.session_cookie import read_session
 from webui.api.errors import error_response
-from webui.api.first_visitor import may_be_first_visitor, welcome
-from webui.api.hosts import is_allowed_host, is_loopback, is_same_origin, own_names
-from webui.api.session_cookie import read_session
 from webui.config import Settings
 from webui.errors import ForbiddenOrigin, GlasshouseError, SignInRequired
 

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
-from webui.api.session_cookie import set_session
+from webui.api.door.session_cookie import set_session
 
 # Browsers say this only over HTTPS or to localhost; programs and old browsers never do.
 _WANTED = {"sec-fetch-mode": {"navigate"}, "sec-fetch-dest": {"document"}, "sec-fetch-site": {"none", "same-origin"}}
