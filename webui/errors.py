@@ -8,6 +8,7 @@
     │   │   └── InputTooLong          a text to embed or rank, both numbers
     │   ├── ContextTooLarge           more context than the model was trained for, both numbers
     │   ├── TemplateFailed            the model's chat template refused the messages
+    │   ├── CannotThink               thinking was asked of a model that does not
     │   ├── NothingToContinue         the last message is no answer with a text
     │   ├── InvalidFolder             cannot be read for models
     │   ├── UnknownAdapter            no LoRA of that name
@@ -203,6 +204,14 @@ class TemplateFailed(InvalidRequest):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The model's chat template does not accept this conversation: {reason}", reason=reason)
+
+
+class CannotThink(InvalidRequest):
+    code = "cannot_think"
+
+    def __init__(self) -> None:
+        super().__init__("This model does not support thinking. Leave that setting out, or choose a model that thinks.")
+        self.details = {}
 
 
 class NothingToContinue(InvalidRequest):

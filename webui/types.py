@@ -15,6 +15,7 @@ import msgspec
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 ToolMode = Literal["auto", "none", "required"]
+ThinkingEffort = Literal["minimal", "low", "medium", "high", "xhigh"]
 EngineState = Literal["stopped", "starting", "ready", "stopping", "failed"]
 MessageState = Literal["streaming", "complete", "stopped", "failed"]
 StoreKind = Literal["ollama", "lmstudio", "jan", "huggingface"]
@@ -73,6 +74,28 @@ class ToolChoice(Value, frozen=True):
     @property
     def is_forced(self) -> bool:
         return self.mode == "required" or self.name is not None
+
+
+class Thinking(Value, frozen=True):
+    """Whether, and how much, a model thinks before it answers. What is None is for the model's template to say.
+
+    How a model is told is found out from its template. One that knows no effort gets a share of the answer's room
+    instead; one that cannot be told to leave it gets its thoughts closed before they begin.
+    """
+
+    is_on: bool | None = None
+    effort: ThinkingEffort | None = None  #: thinking is then on, too, unless `is_on` says otherwise
+    budget_tokens: int | None = None  #: after so many tokens of thoughts the answer begins
+    is_wish: bool = False  #: a model that does not think just answers; otherwise it is refused (CannotThink)
+
+
+class ThinkingSupport(Value, frozen=True):
+    """What can be asked of a model in its own words; everything is False or empty for one that does not think."""
+
+    can_think: bool = False
+    can_switch: bool = False  #: its template knows on and off
+    is_on: bool = False  #: it thinks when nothing is said
+    efforts: tuple[ThinkingEffort, ...] = ()  #: those that its template tells apart, from little to much
 
 
 class Message(Value, frozen=True):
@@ -162,6 +185,8 @@ class GenerationRequest(Value, frozen=True):
     adapters: tuple[LoraAdapter, ...] = ()
     tools: tuple[Tool, ...] = ()  #: what the model may call
     tool_choice: ToolChoice = ToolChoice()
+    thinking: Thinking = Thinking()
+    template_values: str = "{}"  #: JSON object: further variables for the model's chat template
 
 
 class EmbeddingRequest(Value, frozen=True):
@@ -215,6 +240,7 @@ class EngineInfo(Value, frozen=True):
     device: str  #: "CPU", or the name of the GPU that holds the offloaded layers
     has_chat_template: bool  #: False: the file carries none (or a broken one) and ChatML stands in
     kind: ModelKind = "chat"
+    thinking: ThinkingSupport = ThinkingSupport()
 
 
 # --- what comes back -----------------------------------------------------------------------------------------------
@@ -226,6 +252,7 @@ class Usage(Value, frozen=True):
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    reasoning_tokens: int = 0  #: of the completion, those that the model thought in
 
     @property
     def total_tokens(self) -> int:
