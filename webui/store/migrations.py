@@ -136,6 +136,36 @@ async def create_doctor_reports(connection: aiosqlite.Connection) -> None:
     )
 
 
+async def create_files_and_batches(connection: aiosqlite.Connection) -> None:
+    """Files that programs sent or that batches wrote (contents lie in the data folder), and the batches as JSON."""
+    await connection.execute(
+        """
+        CREATE TABLE files (
+            id TEXT PRIMARY KEY,
+            owner TEXT NOT NULL,
+            purpose TEXT NOT NULL,
+            name TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            created_at REAL NOT NULL,
+            expires_at REAL
+        ) STRICT
+        """
+    )
+    await connection.execute(
+        """
+        CREATE TABLE batches (
+            id TEXT PRIMARY KEY,
+            owner TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            is_open INTEGER NOT NULL,
+            batch TEXT NOT NULL
+        ) STRICT
+        """
+    )
+    await connection.execute("CREATE INDEX files_by_owner ON files (owner, created_at)")
+    await connection.execute("CREATE INDEX batches_by_owner ON batches (owner, created_at)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     create_conversations,
     create_preferences,
@@ -144,4 +174,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     create_first_visit,
     create_model_records,
     create_doctor_reports,
+    create_files_and_batches,
 )
