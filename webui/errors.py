@@ -12,6 +12,8 @@
     │   ├── NothingToContinue         the last message is no answer with a text
     │   ├── InvalidFolder             cannot be read for models
     │   ├── UnknownAdapter            no LoRA of that name
+    │   ├── CannotInfill              a model without the tokens for filling in gaps
+    │   ├── FileTooLarge              a file that a program sent, both numbers
     │   ├── UnusableAdapter           a LoRA that does not go with the model: both names, and why
     │   ├── InvalidDefault            what is to be kept about a model cannot be: which, and why
     │   ├── BrokenTemplate            a chat template that somebody wrote: the reason and the line
@@ -79,6 +81,10 @@
     │   ├── UnknownConversation
     │   ├── UnknownMessage
     │   ├── AlreadyAnswering          one reply at a time in a conversation
+    │   ├── UnknownFile               no such file, or somebody else's
+    │   ├── FileInUse                 a batch reads it
+    │   ├── UnknownBatch              no such batch, or somebody else's
+    │   ├── BatchOver                 it cannot be cancelled any more
     │   └── StoreFailed               the database could not be read or written
     ├── AccessError
     │   ├── SignInRequired
@@ -243,6 +249,28 @@ class UnusableAdapter(InvalidRequest):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"The adapter “{name}” cannot be used with this model: {reason}.", name=name, reason=reason)
+
+
+class CannotInfill(InvalidRequest):
+    code = "cannot_infill"
+
+    def __init__(self, missing: str) -> None:
+        """`missing`: the tokens that its vocabulary lacks, in words."""
+        super().__init__(
+            f"This model cannot fill in gaps: its vocabulary has no token for {missing}. Take a code model that was "
+            "trained for it, such as Qwen2.5-Coder, or leave out what comes behind the gap.",
+            missing=missing,
+        )
+
+
+class FileTooLarge(InvalidRequest):
+    code = "file_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"The file is larger than the {format_bytes(limit_bytes)} that are taken. Send it in several parts.",
+            limit_bytes=limit_bytes,
+        )
 
 
 class UnknownModel(InvalidRequest):
@@ -834,6 +862,44 @@ class AlreadyAnswering(StoreError):
     def __init__(self) -> None:
         super().__init__("An answer is still being written in this chat. Wait for it or stop it first.")
         self.details = {}
+
+
+class UnknownFile(StoreError):
+    code = "unknown_file"
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(
+            f"There is no file “{file_id[:80]}” here (any more). GET /v1/files lists yours.", file_id=file_id[:80]
+        )
+
+
+class FileInUse(StoreError):
+    code = "file_in_use"
+
+    def __init__(self, file_id: str, batch_id: str) -> None:
+        super().__init__(
+            f"The batch {batch_id} still reads this file. Wait for its end, or cancel it first.",
+            file_id=file_id,
+            batch_id=batch_id,
+        )
+
+
+class UnknownBatch(StoreError):
+    code = "unknown_batch"
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(
+            f"There is no batch “{batch_id[:80]}” here. GET /v1/batches lists yours.", batch_id=batch_id[:80]
+        )
+
+
+class BatchOver(StoreError):
+    code = "batch_over"
+
+    def __init__(self, batch_id: str, state: str) -> None:
+        super().__init__(
+            f"The batch {batch_id} is over ({state}) and cannot be cancelled.", batch_id=batch_id, state=state
+        )
 
 
 class StoreFailed(StoreError):

@@ -28,6 +28,7 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's number for it; nobody is left to read it
 _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.InvalidRequest: 400,
     errors.MessageTooLarge: 413,
+    errors.FileTooLarge: 413,
     errors.UnknownModel: 404,
     errors.UnknownPreset: 404,
     errors.ModelFileError: 422,
@@ -65,6 +66,9 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.WorkFailed: 500,
     errors.StoreError: 404,
     errors.AlreadyAnswering: 409,
+    errors.StoreFailed: 500,
+    errors.FileInUse: 409,
+    errors.BatchOver: 409,
     errors.AccessError: 401,
     errors.WeakPassphrase: 400,
     errors.TooManyAttempts: 429,
