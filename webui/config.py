@@ -31,6 +31,8 @@ def _split_list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+# Every port of a host, or every page of a program's own scheme (editors give theirs a new name each time).
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s*?#@]+(?::\*)?|(?!https?:)[a-z][a-z0-9+.-]*://\*")
 _DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
 
 
@@ -109,6 +111,12 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default=[], description="Further host names the server answers to"
     )
+    require_key: bool = Field(
+        default=False, description="Ask on this machine too: programs for an API key, browsers for the passphrase"
+    )
+    allowed_origins: Annotated[list[str], NoDecode] = Field(
+        default=[], description="Web pages elsewhere that may use the API from a browser, such as http://localhost:3000"
+    )
     read_ahead: bool = Field(
         default=True, description="Read messages while they are typed, so that answers begin at once"
     )
@@ -116,7 +124,19 @@ class Settings(BaseSettings):
         default="info", description="debug, info, warning or error"
     )
 
-    _lists = field_validator("extra_models_dirs", "allowed_hosts", mode="before")(_split_list)
+    _lists = field_validator("extra_models_dirs", "allowed_hosts", "allowed_origins", mode="before")(_split_list)
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, values: list[str]) -> list[str]:
+        origins = [value.lower().rstrip("/") for value in values]
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"“{origin[:60]}” is no origin: write it like https://app.example, http://localhost:* for every port, "
+                    "or vscode-webview://*. “*” would let every page of the web use this server"
+                )
+        return origins
 
     @field_validator("idle_unload")
     @classmethod
@@ -136,6 +156,10 @@ class Settings(BaseSettings):
             raise ValueError("--draft-model guesses ahead, which --no-speculate forbids: leave one of the two away")
         if self.draft_model is not None and not self.draft_model.is_file():
             raise ValueError(f"--draft-model {self.draft_model}: there is no such file")
+        if self.require_key and not self.sign_in:
+            raise ValueError(
+                "--require-key asks everybody who they are, --no-sign-in nobody: leave one of the two away"
+            )
         return self
 
     @property
@@ -147,6 +171,11 @@ class Settings(BaseSettings):
     def idle_seconds(self) -> float | None:
         """`idle_unload` in seconds, negative for ever; None: the page's model stays, others go after a while."""
         return None if self.idle_unload is None else parse_duration(self.idle_unload)
+
+    @property
+    def needs_passphrase(self) -> bool:
+        """Whether anybody is asked for it."""
+        return self.sign_in and (self.is_shared or self.require_key or self.passphrase is not None)
 
     @property
     def is_shared(self) -> bool:

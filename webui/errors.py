@@ -91,6 +91,10 @@
     │   ├── WrongPassphrase
     │   ├── WeakPassphrase
     │   ├── TooManyAttempts           retry_after seconds
+    │   ├── InvalidKey                an API key that is unknown, expired or revoked
+    │   ├── UnknownKey                no key of that id, to those who manage keys
+    │   ├── MissingScope              a key that may not do this
+    │   ├── RateLimited               a key that asks too much: of what, the limit, retry_after seconds
     │   └── ForbiddenOrigin           a foreign Host or Origin header
     └── ConfigurationError            a setting that cannot work; the process ends with this sentence
 
@@ -101,6 +105,7 @@ status codes. Nobody matches an error by its text.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 Detail = str | int | float | bool | None
@@ -151,6 +156,15 @@ class EmptyMessage(InvalidRequest):
     def __init__(self) -> None:
         super().__init__("The message is empty. Write something first.")
         self.details = {}
+
+
+class ImagesNotSupported(InvalidRequest):
+    code = "images_not_supported"
+
+    def __init__(self, reason: str = "") -> None:
+        """`reason` is a sentence, where there is more to say than that no projector is there."""
+        why = reason or "Load one that has its projector (a file with “mmproj” in its name) beside it."
+        super().__init__(f"This model cannot see images. {why}", reason=reason)
 
 
 class MessageTooLarge(InvalidRequest):
@@ -924,7 +938,10 @@ class SignInRequired(AccessError):
     code = "sign_in_required"
 
     def __init__(self) -> None:
-        super().__init__("Sign in with the passphrase first. Programs send it as a bearer key.")
+        super().__init__(
+            "Sign in with the passphrase first. Programs send an API key: make one in Settings under Keys, or with "
+            "glasshouse keys create."
+        )
         self.details = {}
 
 
@@ -948,6 +965,49 @@ class TooManyAttempts(AccessError):
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"Too many wrong attempts. Try again in {retry_after:.0f} seconds.", retry_after=retry_after)
+
+
+class InvalidKey(AccessError):
+    """`state`: unknown, expired or revoked."""
+
+    code = "invalid_api_key"
+
+    def __init__(self, state: str = "unknown") -> None:
+        said = {"expired": "has expired", "revoked": "was revoked"}.get(
+            state, "is not known: it was revoked, or mistyped"
+        )
+        super().__init__(
+            f"This API key {said}. Make a new one in Settings under Keys, or with glasshouse keys create.", state=state
+        )
+
+
+class UnknownKey(AccessError):
+    code = "unknown_key"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no API key “{key}”. See: glasshouse keys list", key=key)
+
+
+class MissingScope(AccessError):
+    code = "missing_scope"
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(f"This needs the scope “{needed}”, which this API key does not have.", needed=needed)
+
+
+class RateLimited(AccessError):
+    """`of`: requests, tokens (both a minute) or concurrent requests."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, of: str, limit: int, retry_after: float) -> None:
+        what = f"{limit:,} answers at once" if of == "concurrent requests" else f"{limit:,} {of} a minute"
+        super().__init__(
+            f"This API key is allowed {what}. Try again in {max(1, math.ceil(retry_after))} seconds.",
+            of=of,
+            limit=limit,
+            retry_after=retry_after,
+        )
 
 
 class ForbiddenOrigin(AccessError):

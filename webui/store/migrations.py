@@ -166,6 +166,28 @@ async def create_files_and_batches(connection: aiosqlite.Connection) -> None:
     await connection.execute("CREATE INDEX batches_by_owner ON batches (owner, created_at)")
 
 
+async def create_api_keys(connection: aiosqlite.Connection) -> None:
+    """Keys of programs, by the hash of their token; what they may do and how much, as JSON; what they have used."""
+    await connection.execute(
+        """
+        CREATE TABLE api_keys (
+            id TEXT PRIMARY KEY,
+            token_hash TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            hint TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            limits TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            expires_at REAL,
+            used_at REAL,
+            num_requests INTEGER NOT NULL DEFAULT 0,
+            prompt_tokens INTEGER NOT NULL DEFAULT 0,
+            generated_tokens INTEGER NOT NULL DEFAULT 0
+        ) STRICT
+        """
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     create_conversations,
     create_preferences,
@@ -175,4 +197,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     create_model_records,
     create_doctor_reports,
     create_files_and_batches,
+    create_api_keys,
 )
