@@ -52,11 +52,9 @@ class ResponseFormat(BaseModel):
         return Grammar(kind="json_object") if self.type == "json_object" else None
 
 
-class SamplingFields(BaseModel):
-    """The parameters of a request that become `SamplingParams`. Null means "not given"."""
+class SamplerFields(BaseModel):
+    """How tokens are chosen, in the words that all of OpenAI's routes share. Null means "not given"."""
 
-    max_tokens: Positive | None = None
-    max_completion_tokens: Positive | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(None, description="0 is greedy")
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=LARGEST_COUNT)] | None = Field(None, description="0 switches it off")
@@ -87,14 +85,10 @@ class SamplingFields(BaseModel):
     )
     ignore_eos: bool | None = Field(None, description="The model may not end the answer itself")
 
-    logprobs: bool | None = Field(None, description="Tell the log-probability of every token")
-    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
-    response_format: ResponseFormat | None = None
-    grammar: str | None = Field(None, description="The answer's form in llama.cpp's notation, GBNF")
-
-    def to_sampling(self, defaults: SamplingParams | None = None) -> SamplingParams:
-        """Our parameters; what was not given is as in `defaults`, the model's own. Raises ParameterError for a bad
-        combination."""
+    def to_params(
+        self, defaults: SamplingParams | None, *, max_tokens: int | None, logprobs: int | None, form: Grammar | None
+    ) -> SamplingParams:
+        """Our parameters; what was not given is as in `defaults`, the model's own."""
         base = SamplingParams() if defaults is None else defaults
         given = self.model_dump(include=_AS_THEY_ARE, exclude_none=True)
         if given.get("seed") == -1:
@@ -106,14 +100,29 @@ class SamplingFields(BaseModel):
             given["logit_bias"] = tuple(self.logit_bias.items())
         if self.dry_sequence_breakers is not None:
             given["dry_sequence_breakers"] = tuple(self.dry_sequence_breakers)
-        max_tokens = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         return msgspec.structs.replace(
             base,
             **given,
             max_tokens=base.max_tokens if max_tokens is None else max_tokens,
-            logprobs=self._num_logprobs(),
-            grammar=self._form(),
+            logprobs=logprobs,
+            grammar=form,
         )
+
+
+class SamplingFields(SamplerFields):
+    """The parameters of a completion that become `SamplingParams`."""
+
+    max_tokens: Positive | None = None
+    max_completion_tokens: Positive | None = None
+    logprobs: bool | None = Field(None, description="Tell the log-probability of every token")
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
+    response_format: ResponseFormat | None = None
+    grammar: str | None = Field(None, description="The answer's form in llama.cpp's notation, GBNF")
+
+    def to_sampling(self, defaults: SamplingParams | None = None) -> SamplingParams:
+        """Our parameters. Raises ParameterError for a bad combination."""
+        max_tokens = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return self.to_params(defaults, max_tokens=max_tokens, logprobs=self._num_logprobs(), form=self._form())
 
     def _num_logprobs(self) -> int | None:
         if self.top_logprobs and not self.logprobs:
@@ -129,6 +138,6 @@ class SamplingFields(BaseModel):
         return Grammar(kind="gbnf", source=self.grammar)
 
 
-_AS_THEY_ARE = set(SamplingParams.__struct_fields__) & set(SamplingFields.model_fields) - {
-    "stop", "max_tokens", "dry_sequence_breakers", "logit_bias", "logprobs", "grammar",
+_AS_THEY_ARE = set(SamplingParams.__struct_fields__) & set(SamplerFields.model_fields) - {
+    "stop", "dry_sequence_breakers", "logit_bias",
 }  # fmt: skip
