@@ -85,6 +85,9 @@
     │   ├── FileInUse                 a batch reads it
     │   ├── UnknownBatch              no such batch, or somebody else's
     │   ├── BatchOver                 it cannot be cancelled any more
+    │   ├── UnknownResponse           of the Responses API: not there, not yours, or not kept any more
+    │   ├── UnknownPrevious           that a response should go on from: the same reasons
+    │   ├── ResponseUnfinished        it is still being written
     │   └── StoreFailed               the database could not be read or written
     ├── AccessError
     │   ├── SignInRequired
@@ -913,6 +916,40 @@ class BatchOver(StoreError):
     def __init__(self, batch_id: str, state: str) -> None:
         super().__init__(
             f"The batch {batch_id} is over ({state}) and cannot be cancelled.", batch_id=batch_id, state=state
+        )
+
+
+class UnknownResponse(StoreError):
+    code = "response_not_found"
+
+    def __init__(self, response_id: str, param: str = "response_id") -> None:
+        super().__init__(
+            f"Response with id '{response_id[:100]}' not found. It was deleted, was not stored, is too old, or is "
+            "somebody else's.",
+            response_id=response_id[:100],
+            param=param,
+        )
+
+
+class UnknownPrevious(StoreError):
+    code = "previous_response_not_found"
+
+    def __init__(self, response_id: str, param: str = "previous_response_id") -> None:
+        super().__init__(
+            f"Previous response with id '{response_id[:100]}' not found. Send the whole conversation as “input” instead.",
+            response_id=response_id[:100],
+            param=param,
+        )
+
+
+class ResponseUnfinished(StoreError):
+    code = "response_unfinished"
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(
+            f"Response '{response_id[:100]}' is still being written. Wait until its status is not “in_progress” any "
+            "more, or cancel it.",
+            response_id=response_id[:100],
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -67,11 +68,15 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.StoreError: 404,
     errors.AlreadyAnswering: 409,
     errors.StoreFailed: 500,
+    errors.ResponseUnfinished: 409,
     errors.FileInUse: 409,
     errors.BatchOver: 409,
     errors.AccessError: 401,
     errors.WeakPassphrase: 400,
     errors.TooManyAttempts: 429,
+    errors.UnknownKey: 404,
+    errors.MissingScope: 403,
+    errors.RateLimited: 429,
     errors.ForbiddenOrigin: 403,
     errors.GlasshouseError: 500,
 }
@@ -133,11 +138,11 @@ class _ErrorResponse(JSONResponse):
 def error_response(error: errors.GlasshouseError, path: str) -> JSONResponse:
     headers = {}
     match error:
-        case errors.TooManyAttempts() | errors.EngineBusy() | errors.HubBusy():
-            headers["Retry-After"] = str(max(1, round(float(error.details["retry_after"] or 0))))
+        case errors.TooManyAttempts() | errors.EngineBusy() | errors.HubBusy() | errors.RateLimited():
+            headers["Retry-After"] = str(max(1, math.ceil(float(error.details["retry_after"] or 0))))
         case errors.OffsetMismatch() | errors.DigestMismatch():
             headers["Upload-Offset"] = str(error.details["expected"])
-        case errors.SignInRequired() | errors.WrongPassphrase():
+        case errors.SignInRequired() | errors.WrongPassphrase() | errors.InvalidKey():
             headers["WWW-Authenticate"] = 'Bearer realm="Glasshouse"'
     return _ErrorResponse(describe(error, path), status_of(error), headers)
 

@@ -188,6 +188,41 @@ async def create_api_keys(connection: aiosqlite.Connection) -> None:
     )
 
 
+async def create_responses(connection: aiosqlite.Connection) -> None:
+    """Answers of the Responses API, each naming the one that it goes on from, with its items: input, then output."""
+    await connection.execute(
+        """
+        CREATE TABLE responses (
+            id TEXT PRIMARY KEY,
+            owner TEXT NOT NULL,
+            previous_id TEXT,
+            status TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            used_at REAL NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            body TEXT NOT NULL
+        ) STRICT
+        """
+    )
+    await connection.execute(
+        """
+        CREATE TABLE response_items (
+            response_id TEXT NOT NULL REFERENCES responses (id) ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            is_output INTEGER NOT NULL,
+            item TEXT NOT NULL,
+            PRIMARY KEY (response_id, position)
+        ) STRICT
+        """
+    )
+    await connection.execute("CREATE INDEX responses_by_use ON responses (used_at, size_bytes)")
+    await connection.execute("CREATE INDEX response_items_by_id ON response_items (id)")
+    await connection.execute(
+        "CREATE INDEX responses_in_flight ON responses (status) WHERE status IN ('queued', 'in_progress')"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     create_conversations,
     create_preferences,
@@ -198,4 +233,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     create_doctor_reports,
     create_files_and_batches,
     create_api_keys,
+    create_responses,
 )
