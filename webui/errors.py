@@ -3,6 +3,7 @@
     GlasshouseError
     ├── InvalidRequest                what was asked cannot be done as asked
     │   ├── EmptyMessage
+    │   ├── ImagesNotSupported        the model has no projector, or one that does not work here
     │   ├── MessageTooLarge
     │   ├── ContextTooLong            prompt and context, both numbers
     │   │   └── InputTooLong          a text to embed or rank, both numbers

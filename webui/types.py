@@ -98,11 +98,19 @@ class ThinkingSupport(Value, frozen=True):
     efforts: tuple[ThinkingEffort, ...] = ()  #: those that its template tells apart, from little to much
 
 
+class Image(Value, frozen=True):
+    """A picture of a message as it was sent (PNG, JPEG, WebP or GIF, not decoded), and where in the text it stands."""
+
+    data: bytes
+    at: int = 0  #: characters of the message's text before it
+
+
 class Message(Value, frozen=True):
     """One message as a chat template sees it. A result of a tool has the role "tool" and names its call."""
 
     role: Role
     content: str
+    images: tuple[Image, ...] = ()  #: in the order of where they stand
     tool_calls: tuple[ToolCall, ...] = ()  #: of an assistant, in place of text or behind it
     tool_call_id: str = ""  #: of a tool's result
     name: str = ""  #: of the tool whose result this is, where known
@@ -228,6 +236,7 @@ class EngineOptions(Value, frozen=True):
     draft_model_path: str | None = None  #: a small model with the same vocabulary that guesses ahead
     speculate: bool = True  #: guess ahead (prompt lookup, or the draft model) where it pays
     chat_template: str | None = None  #: Jinja, in place of the file's own
+    mmproj_path: str | None = None  #: the projector through which the model sees pictures
 
 
 class EngineInfo(Value, frozen=True):
@@ -240,6 +249,7 @@ class EngineInfo(Value, frozen=True):
     device: str  #: "CPU", or the name of the GPU that holds the offloaded layers
     has_chat_template: bool  #: False: the file carries none (or a broken one) and ChatML stands in
     kind: ModelKind = "chat"
+    sees: bool = False  #: messages may have images
     thinking: ThinkingSupport = ThinkingSupport()
 
 
