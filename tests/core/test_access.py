@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 from argon2 import PasswordHasher
 
-from webui.core.access import Access, make_passphrase, normalise
+from webui.core.access import Access
 from webui.core.attempts import FREE_ATTEMPTS, FREE_ATTEMPTS_OVERALL, AttemptLimiter
+from webui.core.passphrase import make_passphrase, normalise
 from webui.errors import ConfigurationError, TooManyAttempts, WeakPassphrase, WrongPassphrase
 from webui.store.database import Database
 from webui.store.sessions import SessionStore

@@ -1,6 +1,6 @@
 """Browsers that signed in, and the hash of the passphrase, in SQLite.
 
-It knows hashes only: neither a token nor a passphrase in clear text comes this far (`core/access.py` keeps those).
+It knows hashes only: neither a token nor a passphrase in clear text comes this far (`core` keeps those).
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from webui.assets import STATIC_DIR
-from webui.core.access import PAIRING_SECONDS
 from webui.core.application import Application
 from webui.core.network import share_urls
+from webui.core.signed_in import PAIRING_SECONDS
 from webui.errors import GlasshouseError
 from webui.ui.components import COMPONENTS
 from webui.ui.other_pages import reload_signed_out
