@@ -15,6 +15,7 @@ from typing import Self
 
 from webui.config import Settings
 from webui.core.access import Access
+from webui.core.batches import Batches
 from webui.core.chat import Chats
 from webui.core.comparing import Comparing
 from webui.core.data_lock import DataLock
@@ -26,6 +27,7 @@ from webui.core.downloads import Downloads
 from webui.core.embedding_models import EmbeddingModels
 from webui.core.engine import EmbeddingEngineFactory, EngineFactory
 from webui.core.engine_client import LOW_PRIORITY_COMMAND, EngineClient
+from webui.core.files import Files
 from webui.core.fitting import Fitting
 from webui.core.hub import Hub
 from webui.core.machine import Machine
@@ -39,9 +41,11 @@ from webui.core.workbench import Workbench
 from webui.library.blobs import Blobs
 from webui.library.catalog import Catalog
 from webui.library.uploads import Uploads
+from webui.store.batches import BatchStore
 from webui.store.conversations import ConversationStore
 from webui.store.database import Database, make_private_folder
 from webui.store.doctor_reports import DoctorReports
+from webui.store.files import FileStore
 from webui.store.model_records import ModelRecordStore
 from webui.store.preferences import Preferences
 from webui.store.sessions import SessionStore
@@ -72,6 +76,8 @@ class Application:
     comparing: Comparing
     embedding_models: EmbeddingModels
     chats: Chats
+    files: Files
+    batches: Batches
     access: Access
 
     def __init__(
@@ -195,6 +201,10 @@ class Application:
         )
         self.chats = Chats(conversations, self.models, self.preferences)
         closing.push_async_callback(self.chats.close)
+        self.files = Files(FileStore(database), settings.data_dir / "files")
+        self.batches = Batches(BatchStore(database), self.files)
+        await self.files.open(spare=await self.batches.open())
+        closing.push_async_callback(self.batches.close)
         self.access = Access(
             SessionStore(database),
             passphrase=settings.passphrase,

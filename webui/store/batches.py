@@ -18,7 +18,8 @@ from webui.types import Usage, Value
 BatchState = Literal[
     "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
 ]
-OPEN_STATES = frozenset({"validating", "in_progress", "finalizing", "cancelling"})  #: there is something left to do
+#: there is something left to do
+OPEN_STATES: tuple[BatchState, ...] = ("validating", "in_progress", "finalizing", "cancelling")
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +46,8 @@ class Batch(Value, frozen=True):
     output_id: str  #: where answers are written from the beginning; a file for others only once it is over
     error_id: str  #: the same for what could not be answered
     state: BatchState = "validating"
-    times: dict[str, float] = {}
-    metadata: dict[str, str] = {}
+    times: dict[str, float] = msgspec.field(default_factory=dict)
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
     output_seconds: float | None = None  #: that the written files stay, counted from their making
     num_total: int = 0
     num_completed: int = 0
