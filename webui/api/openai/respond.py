@@ -73,7 +73,7 @@ async def _frames(
                 if chunk is not None:
                     yield frame(chunk)
                 elif not isinstance(event, TokenLogprobs):  # comes with the next text
-                    yield comment(_waiting_for(event))
+                    yield comment(waiting_for(event))
             if include_usage:
                 yield frame(words.usage_chunk())
         except GlasshouseError as error:
@@ -88,7 +88,8 @@ async def _chain(first: tuple[int, GenerationEvent], rest: NumberedEvents) -> Nu
         yield event
 
 
-def _waiting_for(event: GenerationEvent) -> str:
+def waiting_for(event: GenerationEvent) -> str:
+    """In words, for a comment in the stream."""
     match event:
         case Queued(position=position):
             return f"queued at position {position}"
