@@ -47,15 +47,19 @@ class Asking:
         self._owner = owner
         body.to_generation(owner)
 
+    def ask(self, application: Application, keep_alive: float | None = None) -> Events:
+        """The answer's events, for whoever belongs to no HTTP request."""
+        return application.models.generate(self._build, model=self._body.model_name, keep_alive=keep_alive)
+
     async def begin(self, request: Request, application: Application, keep_alive: float | None = None) -> Events:
         """The answer's events, the first of which has come. Raises what is wrong, ClientGone or ServerStopping."""
-        events = application.models.generate(self._build, model=self._body.model_name, keep_alive=keep_alive)
+        events = self.ask(application, keep_alive)
         first = await run_while_connected(request.receive, get_stopping(request), anext(events))
         return _chain(first, events)
 
     async def collect(self, request: Request, application: Application, keep_alive: float | None = None) -> Gathered:
         """The whole answer; it stops when the client hangs up."""
-        events = application.models.generate(self._build, model=self._body.model_name, keep_alive=keep_alive)
+        events = self.ask(application, keep_alive)
         return await run_while_connected(request.receive, get_stopping(request), _gather(events))
 
     async def count(self, request: Request, application: Application) -> int:

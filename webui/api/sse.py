@@ -6,7 +6,7 @@ It knows nothing of dialects: the source yields ready frames, made by `frame` an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -25,17 +25,25 @@ def frame(payload: dict[str, Any]) -> bytes:
     return b"data: " + msgspec.json.encode(payload) + b"\n\n"
 
 
+def event_frame(event: dict[str, Any]) -> bytes:
+    """An event whose SSE name is its type."""
+    return f"event: {event['type']}\n".encode() + frame(event)
+
+
 def comment(text: str) -> bytes:
     """A line that clients skip; it keeps proxies from closing a connection that has nothing to say yet."""
     return f": {text}\n\n".encode()
 
 
 class EventStream(Response):
-    """`frames` is closed within one step of the client's leaving. `farewell` is the last frame if the server stops."""
+    """`frames` is closed within one step of the client's leaving. `farewell` is, or makes, the last frame if the server
+    stops."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], stopping: asyncio.Event, farewell: bytes) -> None:
+    def __init__(
+        self, frames: AsyncGenerator[bytes, None], stopping: asyncio.Event, farewell: bytes | Callable[[], bytes]
+    ) -> None:
         self._frames = frames
         self._stopping = stopping
         self._farewell = farewell
@@ -51,7 +59,7 @@ class EventStream(Response):
         except (ClientGone, OSError):
             return
         except ServerStopping:
-            last = self._farewell
+            last = self._farewell if isinstance(self._farewell, bytes) else self._farewell()
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _write(self, send: Send) -> None:

@@ -20,7 +20,7 @@ from webui.api.anthropic.requests import CountRequest, MessagesRequest
 from webui.api.dependencies import App, Owner, get_stopping
 from webui.api.errors import ServerStopping, describe
 from webui.api.hangup import run_while_connected
-from webui.api.sse import EventStream, frame
+from webui.api.sse import EventStream, event_frame
 from webui.errors import GlasshouseError
 from webui.types import PromptProgress, Queued
 
@@ -74,8 +74,3 @@ async def _frames(reply: Reply, events: Events) -> AsyncGenerator[bytes, None]:
                     yield event_frame(told)
         except GlasshouseError as error:
             yield event_frame(describe(error, PATH))
-
-
-def event_frame(event: StreamEvent) -> bytes:
-    """An event whose SSE name is its type, as Anthropic has it."""
-    return f"event: {event['type']}\n".encode() + frame(event)
