@@ -51,6 +51,8 @@ LLAMA_CPP = {
         "draft_model",
         "llama_context",
         "llama_memory",
+        "image_batch",
+        "projector",
         "sampler",
         "sampler_chain",
         "embedding_runner",

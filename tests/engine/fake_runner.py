@@ -19,9 +19,10 @@ from webui.engine.chunk import Chunk
 from webui.engine.context_size import max_outputs
 from webui.engine.drafting import DraftModel
 from webui.engine.protocol import Load
-from webui.engine.runner import KvFull, Sampled, Sampler
+from webui.engine.runner import KvFull, Sampled, Sampler, Vision
 from webui.engine.sequence import Variant
 from webui.engine.validation import check_sampling
+from webui.engine.vision import NoVision
 from webui.types import EngineInfo, EngineOptions, LoraAdapter, SamplingParams
 
 END = 0
@@ -58,6 +59,9 @@ class FakeVocabulary:
     def tokenize(self, pieces: Sequence[str]) -> list[int]:
         return [ord(character) for piece in pieces for character in piece]
 
+    def tokenize_behind(self, text: str) -> list[int]:
+        return self.tokenize([text])
+
     def token_bytes(self, token: int) -> bytes:
         return chr(token).encode()
 
@@ -81,6 +85,7 @@ class FakeRunner:
     can_shift: bool = True
     state_key: str = "fake"
     draft_model: DraftModel | None = None
+    vision: Vision = field(default_factory=NoVision)
     num_cells: int | None = None  #: cells that really exist; None: as many as the options say
     step: Callable[[Sequence[Chunk]], None] = lambda _chunks: None
     memory: dict[int, list[int]] = field(default_factory=dict)

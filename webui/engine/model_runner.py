@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 import llama_cpp
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,10 +24,12 @@ from webui.engine.chunk import Chunk
 from webui.engine.draft_model import LlamaDraftModel, load_draft_model
 from webui.engine.embedding_runner import LlamaEmbeddingRunner, find_pooling, load_embedding_runner
 from webui.engine.grammar import GrammarCompiler, GrammarVocabulary
+from webui.engine.image_batch import ImageBatch
 from webui.engine.llama_context import create_context, settle_options
 from webui.engine.llama_memory import LlamaMemory
 from webui.engine.load_log import LoadLog
 from webui.engine.mapped_weights import release_mapped_pages
+from webui.engine.projector import Projector, load_vision
 from webui.engine.protocol import Load
 from webui.engine.reasoning import is_part_of_mark
 from webui.engine.runner import KvFull, Sampled, Sampler
@@ -34,6 +37,7 @@ from webui.engine.sampler import LlamaSampler
 from webui.engine.sequence import Variant
 from webui.engine.state_key import state_key
 from webui.engine.validation import check_sampling
+from webui.engine.vision import NoVision
 from webui.errors import LoadFailed
 from webui.types import EngineInfo, EngineOptions, SamplingParams
 
@@ -65,10 +69,22 @@ class LlamaVocabulary:
         """Tokens of the joined pieces; control tokens are parsed inside a piece, never across two. BOS where due."""
         tokens = self._tokenize(pieces[0])
         for piece in pieces[1:]:
-            tokens += self._tokenize_behind(piece)
+            tokens += self.tokenize_behind(piece)
         if llama_cpp.llama_vocab_get_add_bos(self._vocab) and tokens[:1] != [self.bos]:
             tokens.insert(0, self.bos)
         return tokens
+
+    def tokenize_behind(self, text: str, *, parse_control: bool = True) -> list[int]:
+        """Tokens of a text that goes on behind another: without the blank that SentencePiece puts before a beginning.
+
+        llama.cpp cannot be told to leave it out, so the text is tokenized behind a line feed, which no token of such a
+        vocabulary joins with what follows, and the line feed is cut off again.
+        """
+        anchor = self._tokenize("\n")
+        anchored = self._tokenize("\n" + text, parse_control=parse_control)
+        if self._prefixes_blank and anchored[: len(anchor)] == anchor:
+            return anchored[len(anchor) :]
+        return self._tokenize(text, parse_control=parse_control)
 
     def token_bytes(self, token: int) -> bytes:
         """What a token says in the answer; control tokens are silent unless marks of thinking are made of them."""
@@ -83,8 +99,8 @@ class LlamaVocabulary:
         return self._text(token) if self._is_control(token) and not self.is_end(token) else ""
 
     def shown_bytes(self, token: int) -> bytes:
-        """A token's text, also that of a control token."""
-        return self._piece(token, special=True)
+        """A token's text, also that of a control token; a place of an image says nothing."""
+        return self._piece(token, special=True) if token >= 0 else b""
 
     def is_end(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
@@ -106,9 +122,7 @@ class LlamaVocabulary:
         pieces = [b"" if self._is_control(token) else self._piece(token, special=False) for token in tokens]
         controls = {text: token for token in tokens if (text := self.control_text(token))}
         return GrammarCompiler(
-            GrammarVocabulary(
-                pieces, self.ends, lambda text: self._tokenize_behind(text, parse_control=False), controls
-            )
+            GrammarVocabulary(pieces, self.ends, lambda text: self.tokenize_behind(text, parse_control=False), controls)
         )
 
     def _is_control(self, token: int) -> bool:
@@ -136,18 +150,6 @@ class LlamaVocabulary:
                 return buffer[:length]
             size = -length
 
-    def _tokenize_behind(self, text: str, *, parse_control: bool = True) -> list[int]:
-        """Tokens of a text that goes on behind another: without the blank that SentencePiece puts before a beginning.
-
-        llama.cpp cannot be told to leave it out, so the text is tokenized behind a line feed, which no token of such a
-        vocabulary joins with what follows, and the line feed is cut off again.
-        """
-        anchor = self._tokenize("\n")
-        anchored = self._tokenize("\n" + text, parse_control=parse_control)
-        if self._prefixes_blank and anchored[: len(anchor)] == anchor:
-            return anchored[len(anchor) :]
-        return self._tokenize(text, parse_control=parse_control)
-
     @cached_property
     def _prefixes_blank(self) -> bool:
         return b"".join(self._piece(token, special=False) for token in self._tokenize("a")).startswith(b" ")
@@ -165,6 +167,7 @@ class LlamaRunner:
         *,
         state_key: str,
         draft_model: LlamaDraftModel | None = None,
+        vision: Projector | NoVision,
     ) -> None:
         self._model = model
         self._context = context
@@ -179,13 +182,24 @@ class LlamaRunner:
         self.vocabulary = LlamaVocabulary(model)
         self.state_key = state_key
         self.draft_model = draft_model
-        self.info = _describe(model, options, log)
+        self.vision = vision
+        self._images = ImageBatch(context, options.batch_tokens, vision) if isinstance(vision, Projector) else None
+        self.info = msgspec.structs.replace(_describe(model, options, log), sees=self._images is not None)
 
     # --- computing -------------------------------------------------------------------------------------------------
 
     def compute(self, chunks: Items[Chunk], *, threads: int) -> None:
         """Decode one batch. Raises KvFull when the memory has no room; RuntimeError ends the engine."""
         self._adapters.use(chunks[0].sequence.variant)
+        llama_cpp.llama_set_n_threads(self._context, threads, threads)  # for one token, for more of them
+        status = self._decode_tokens(chunks) if chunks[0].image is None else self._decode_image(chunks[0])
+        if status == 1:
+            raise KvFull
+        if status != 0:
+            raise RuntimeError(f"llama_decode failed with {status}")
+        self._memory.note_step()
+
+    def _decode_tokens(self, chunks: Items[Chunk]) -> int:
         batch, row = self._batch, 0
         self._outputs = []
         for chunk in chunks:
@@ -200,13 +214,13 @@ class LlamaRunner:
                     self._outputs.append(row)
                 row += 1
         batch.n_tokens = row
-        llama_cpp.llama_set_n_threads(self._context, threads, threads)  # for one token, for more of them
-        status = llama_cpp.llama_decode(self._context, batch)
-        if status == 1:
-            raise KvFull
-        if status != 0:
-            raise RuntimeError(f"llama_decode failed with {status}")
-        self._memory.note_step()
+        return int(llama_cpp.llama_decode(self._context, batch))
+
+    def _decode_image(self, chunk: Chunk) -> int:
+        if self._images is None:
+            raise RuntimeError("there is no projector for an image")
+        self._outputs = [chunk.count - 1] if chunk.num_outputs else []
+        return self._images.decode(chunk)
 
     def acquire_adapters(self, adapters: Variant) -> None:
         self._adapters.acquire(adapters)
@@ -261,9 +275,9 @@ class LlamaLog:
 
     def __init__(self) -> None:
         self.lines = LoadLog()
-        self._callback = llama_cpp.llama_log_callback(self._write)
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._callback))  # C calls it for as long as the process lives
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+        self.callback = llama_cpp.llama_log_callback(self._write)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.callback))  # C calls it for as long as the process lives
+        llama_cpp.llama_log_set(self.callback, ctypes.c_void_p(0))
 
     def _write(self, level: int, text: bytes, _user_data: object) -> None:
         if level in {_LOG_DEBUG, _LOG_CONT}:
@@ -311,7 +325,15 @@ def load_any_model(load: Load, on_progress: Callable[[float], None]) -> LlamaRun
         raise LoadFailed(name, "it is an embedding model, not a chat model.")
     _warm_up(model, context, name, log)
     draft_model = load_draft_model(model, options, log.lines, name) if options.draft_model_path else None
-    return LlamaRunner(model, context, options, log, state_key=state_key(load, options), draft_model=draft_model)
+    return LlamaRunner(
+        model,
+        context,
+        options,
+        log,
+        state_key=state_key(load, options),
+        draft_model=draft_model,
+        vision=load_vision(model, options, log.callback),
+    )
 
 
 def _describe(model: llama_cpp.llama_model_p, options: EngineOptions, log: LlamaLog) -> EngineInfo:

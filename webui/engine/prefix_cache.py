@@ -102,8 +102,8 @@ class PrefixCache:
             other = slot.sequence
             if other is None or other.variant != sequence.variant:
                 continue
-            shared = common_prefix(other.tokens[: slot.num_pure], tokens)
-            ready = min(shared, len(slot.tokens))
+            shared = sequence.whole_images(common_prefix(other.tokens[: slot.num_pure], tokens))
+            ready = sequence.whole_images(min(shared, len(slot.tokens)))
             if ready > length and (self._memory.can_trim or ready == len(slot.tokens)):
                 source, length = slot, ready
             will_come = shared if self._memory.can_trim or self._will_checkpoint(other, shared) else 0
@@ -118,11 +118,12 @@ class PrefixCache:
         tree = self._trees[sequence.variant]
         if self._memory.can_trim:
             length, holders = tree.longest_common(tokens)
+            length = sequence.whole_images(length)
         else:
-            whole = tree.prefixes(tokens)
+            whole = [each for each in tree.prefixes(tokens) if sequence.whole_images(each[0]) == each[0]]
             length = whole[0][0] if whole else 0
             holders = [holder for size, holder in whole if size == length]
-        return min(holders, key=lambda holder: _cost(holder, sequence), default=None), length
+        return min(holders if length else (), key=lambda holder: _cost(holder, sequence), default=None), length
 
     # --- placing ---------------------------------------------------------------------------------------------------
 
@@ -221,11 +222,12 @@ class PrefixCache:
         sequence.num_computed_tokens = len(slot.tokens)
 
     def shift(self, sequence: Sequence, keep: int, discard: int) -> bool:
-        """Forget `discard` of the sequence's tokens behind the first `keep`. False: the memory cannot.
+        """Forget `discard` of the sequence's tokens behind the first `keep`. False: the memory cannot, or there are
+        images among them.
 
         What lay behind them has seen them: from now on only the first `keep` are good for anybody else.
         """
-        if sequence.slot is None or not self._memory.shift(sequence.slot, keep, discard):
+        if sequence.slot is None or sequence.images or not self._memory.shift(sequence.slot, keep, discard):
             return False
         slot = self._slots[sequence.slot]
         self._cells.discard(slot.id, keep, discard)

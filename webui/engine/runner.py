@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from webui.engine.chunk import Chunk
 from webui.engine.drafting import DraftModel
+from webui.engine.image_span import ImagePart
 from webui.engine.prefix_cache import KvMemory
 from webui.engine.sequence import Variant
-from webui.types import EngineInfo, SamplingParams, TokenLogprobs
+from webui.types import EngineInfo, Image, SamplingParams, TokenLogprobs
 
 
 class KvFull(Exception):
@@ -60,6 +61,9 @@ class Vocabulary(Protocol):
     def tokenize(self, pieces: Items[str]) -> list[int]:
         """Tokens of the joined pieces, control tokens parsed inside a piece but never across two; BOS where due."""
 
+    def tokenize_behind(self, text: str) -> list[int]:
+        """Tokens of a text that goes on behind something else, control tokens parsed: no BOS."""
+
     def token_bytes(self, token: int) -> bytes:
         """What a token stands for in the answer; empty for control tokens."""
 
@@ -67,10 +71,18 @@ class Vocabulary(Protocol):
         """The text of a control token that is silent in an answer; empty for all others."""
 
     def shown_bytes(self, token: int) -> bytes:
-        """A token's text, also that of a control token."""
+        """A token's text, also that of a control token; a place of an image says nothing."""
 
     def is_end(self, token: int) -> bool:
         """Whether this token ends the model's turn."""
+
+
+class Vision(Protocol):
+    """Through what a model sees."""
+
+    def look(self, image: Image) -> tuple[list[int] | ImagePart, ...]:
+        """What stands for the image in a prompt, in order: tokens that mark it, and parts that are rows. Raises
+        InvalidRequest for an image that cannot be read."""
 
 
 class Runner(KvMemory, Protocol):
@@ -81,6 +93,9 @@ class Runner(KvMemory, Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def vision(self) -> Vision: ...
 
     @property
     def draft_model(self) -> DraftModel | None:

@@ -51,6 +51,7 @@ class Scheduler:
         self._line = WaitingLine(self._fair)
         self._num_arrived = 0
         self._last_variant: Variant = ()
+        self._has_seen = False  # the last step computed an image: others first
         self._num_scattered = 0  # steps in a row
         self._can_move = True  # False: the memory refused
         self.num_preempted = 0
@@ -150,11 +151,17 @@ class Scheduler:
         budget = min(self._batch_tokens, max_tokens or self._batch_tokens)
         while movable := [sequence for sequence in self._slots.sequences if self._may_move(sequence)]:
             self._choose_variant(movable)
+            if image := self._plan_image(is_others_turn=self._has_seen):
+                return [image]
             chunks = self._plan_writers()
             chunks += self._plan_readers(budget - len(chunks), sum(chunk.count for chunk in chunks))
             if chunks:  # in the order of slots: llama.cpp computes neighbouring streams together, others one by one
+                self._has_seen = False
                 return sorted(chunks, key=lambda chunk: chunk.slot)
-            self._interrupt_youngest()
+            if self._has_seen:  # there were no others
+                self._has_seen = False
+            else:
+                self._interrupt_youngest()
         return []
 
     def commit(self, chunks: list[Chunk]) -> None:
@@ -197,7 +204,7 @@ class Scheduler:
         sequences = self._slots.sequences
         if len(sequences) > 1:
             self._preempt(self._least_urgent(sequences))
-        elif self._room(0) == 0:
+        elif self._room(0) < sequences[0].num_indivisible:
             raise ContextTooLong(sequences[0].num_tokens, self._cells.num_cells)
 
     def _least_urgent(self, sequences: list[Sequence]) -> Sequence:
@@ -337,13 +344,32 @@ class Scheduler:
             num_planned += 1 + len(draft)
         return chunks
 
-    def _plan_readers(self, budget: int, num_planned: int) -> list[Chunk]:
-        """Share the rest of the budget among the sequences that are still reading, in quanta, fairly by flow."""
-        readers = [
+    def _plan_image(self, *, is_others_turn: bool) -> Chunk | None:
+        """An image that somebody has come to, of whoever was served least: a step of its own, in turns with the others'
+        steps."""
+        readers = [each for each in self._readers() if each.next_image is not None]
+        for sequence in sorted(readers, key=lambda each: (self._fair.served(flow_of(each)), each.arrival)):
+            image = sequence.next_image
+            if is_others_turn or image is None:
+                break
+            left = image.end - sequence.num_computed_tokens
+            wanted = left if image.part.is_whole else min(left, self._batch_tokens)
+            room = self._room(0, at_least=wanted)
+            if room >= (wanted if image.part.is_whole else 1):
+                self._has_seen = True
+                return reading_chunk(sequence, min(wanted, room))
+        return None
+
+    def _readers(self) -> list[Sequence]:
+        return [
             each
             for each in self._slots.sequences
             if not each.is_running and each.variant == self._last_variant and self._may_move(each)
         ]
+
+    def _plan_readers(self, budget: int, num_planned: int) -> list[Chunk]:
+        """Share the rest of the budget among the sequences that are still reading, in quanta, fairly by flow."""
+        readers = [each for each in self._readers() if each.next_image is None]
         counts: Counter[Sequence] = Counter()
         shares = {flow_of(sequence): self._fair.served(flow_of(sequence)) for sequence in readers}
         budget = min(budget, self._batch_tokens - num_planned)
@@ -369,11 +395,12 @@ class Scheduler:
         )
 
     def _reading_left(self, sequence: Sequence) -> int:
-        """Tokens that one step may read: where a checkpoint is due, it ends there."""
+        """Tokens that one step may read: it ends where an image begins, and where a checkpoint is due."""
+        left = sequence.num_text_remaining
         if self._memory.can_trim:
-            return sequence.num_remaining
+            return left
         to_checkpoint = sequence.num_prompt_tokens - 1 - sequence.num_computed_tokens
-        return to_checkpoint if to_checkpoint > 0 else sequence.num_remaining
+        return min(to_checkpoint, left) if to_checkpoint > 0 else left
 
     def _room(self, num_planned: int, *, at_least: int = 1) -> int:
         """Free cells behind those already planned for; drops idle prefixes to reach `at_least`, as far as that goes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from webui.engine.image_span import ImageSpan
 from webui.types import LoraAdapter, Priority
 
 Variant = tuple[LoraAdapter, ...]  #: sequences of different variants never share a step or a prefix
@@ -26,6 +27,7 @@ class Sequence:
     variant: Variant = ()
     is_side_job: bool = False  #: its state is dropped at its end
     reads_only: bool = False  #: nothing is generated: it ends when its tokens are computed
+    images: tuple[ImageSpan, ...] = ()  #: where its prompt has images, in order
     is_paused: bool = False
     draft: list[int] = field(
         default_factory=list
@@ -61,6 +63,31 @@ class Sequence:
     def is_idle_work(self) -> bool:
         """Nobody waits for it: it runs only while nothing else does."""
         return self.priority is Priority.IDLE
+
+    @property
+    def next_image(self) -> ImageSpan | None:
+        """The image that the next token to be computed belongs to."""
+        return self._image_at(self.num_computed_tokens)
+
+    @property
+    def num_text_remaining(self) -> int:
+        """Tokens that can be computed as such: up to the next image, or the end."""
+        computed = self.num_computed_tokens
+        return min((span.start - computed for span in self.images if span.end > computed), default=self.num_remaining)
+
+    @property
+    def num_indivisible(self) -> int:
+        """Tokens that the next step must compute at least."""
+        image = self.next_image
+        return image.part.count if image is not None and image.part.is_whole else 1
+
+    def whole_images(self, length: int) -> int:
+        """`length`, or where the image begins that it would end in."""
+        image = self._image_at(length)
+        return length if image is None else image.start
+
+    def _image_at(self, position: int) -> ImageSpan | None:
+        return next((span for span in self.images if span.start <= position < span.end), None)
 
     def forget(self, keep: int, discard: int) -> None:
         """Drop `discard` tokens behind the first `keep`, all of them computed."""

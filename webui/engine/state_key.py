@@ -24,7 +24,7 @@ _SPLIT = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")  # a model in several files nam
 def state_key(load: Load, options: EngineOptions) -> str:
     """A name of 32 hex digits. `options` are those that the loaded engine really has, not those that were asked for."""
     try:
-        model = [_identity(path) for path in _parts(Path(load.model_path))]
+        model = [file_identity(path) for path in _parts(Path(load.model_path))]
     except OSError:
         return secrets.token_hex(16)  # nobody knows which model this is: nothing was ever stored under this key
     memory = (
@@ -41,7 +41,7 @@ def _parts(path: Path) -> list[Path]:
     return sorted(path.parent.glob(path.name[: split.start()] + f"-*-of-{split[1]}.gguf")) if split else [path]
 
 
-def _identity(path: Path) -> tuple[int, int, bytes]:
+def file_identity(path: Path) -> tuple[int, int, bytes]:
     """Size, time of the last change, and a hash of both ends; reading gigabytes would take longer than it saves."""
     facts = path.stat()
     digest = hashlib.blake2b(digest_size=16)

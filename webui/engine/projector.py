@@ -1,0 +1,143 @@
+"""The projector: what a model sees images through, an mmproj file that llama.cpp's mtmd loads beside it.
+
+It turns an image into what stands for it in a prompt: tokens of the model's own that mark it, and rows of numbers in
+place of tokens. Rows are kept for a while, since a chat sends its images again with every turn. Positions of images in
+several dimensions (M-RoPE) are not supported: such a model is loaded, and does not see. It does not know prompts.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from llama_cpp import mtmd_cpp
+from numpy.typing import NDArray
+
+from webui.engine.bytes_cache import BytesCache
+from webui.engine.image_span import ImagePart, image_ids
+from webui.engine.pictures import Picture, decode_picture
+from webui.engine.state_key import file_identity
+from webui.engine.vision import NoVision
+from webui.errors import InvalidRequest
+from webui.types import EngineOptions, Image
+
+Rows = NDArray[np.float32]
+Look = tuple[list[int] | ImagePart, ...]
+
+ROWS_BYTES = 128 << 20
+LOOKS_BYTES = 64 << 20
+
+
+_M_ROPE = (llama_cpp.LLAMA_ROPE_TYPE_MROPE, llama_cpp.LLAMA_ROPE_TYPE_IMROPE)
+
+
+class Projector:
+    """Satisfies `Vision`. Create it with `load_vision`."""
+
+    def __init__(self, context: Any, *, width: int, batch_tokens: int, identity: bytes) -> None:
+        """`width`: numbers of a row; `batch_tokens`: most rows that one step computes."""
+        self._context = context
+        self.width = width
+        self._batch_tokens = batch_tokens
+        self._identity = identity
+        self._looks = BytesCache[Look](LOOKS_BYTES)
+        self._rows = BytesCache[Rows](ROWS_BYTES)
+
+    def look(self, image: Image) -> Look:
+        """What stands for the image in a prompt, in order. Raises InvalidRequest for one that cannot be read."""
+        key = hashlib.blake2b(image.data, key=self._identity, digest_size=32).digest()
+        known = self._looks.get(key)
+        if known is None:
+            known = self._look(key, image.data)
+            self._looks.put(key, known, len(image.data))
+        return known
+
+    def rows(self, part: ImagePart) -> Rows:
+        """The part's rows, one for each of its ids."""
+        rows = self._rows.get(part.key)
+        if rows is not None:
+            return rows
+        made = (each for each in self._encode(part.key[:-4], part.source) if isinstance(each, tuple))
+        return {other.key: rows for other, rows in made}[part.key]
+
+    def _look(self, key: bytes, data: bytes) -> Look:
+        look: Look = tuple(each if isinstance(each, list) else each[0] for each in self._encode(key, data))
+        for part in look:
+            if isinstance(part, ImagePart) and part.is_whole and part.count > self._batch_tokens:
+                raise InvalidRequest(
+                    f"This model looks at an image in one piece of {part.count} tokens, and a step of its engine has "
+                    f"{self._batch_tokens}. Send a smaller image."
+                )
+        return look
+
+    def _encode(self, key: bytes, data: bytes) -> Iterator[list[int] | tuple[ImagePart, Rows]]:
+        """Everything that the image becomes; its rows are kept on the way."""
+        with self._chunks(decode_picture(data)) as chunks:
+            for index in range(mtmd_cpp.mtmd_input_chunks_size(chunks)):
+                chunk = mtmd_cpp.mtmd_input_chunks_get(chunks, index)
+                if mtmd_cpp.mtmd_input_chunk_get_type(chunk) == mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_TEXT:
+                    yield _text_of(chunk)
+                    continue
+                part_key = key + index.to_bytes(4, "big")
+                ids = image_ids(part_key, mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk))
+                is_whole = bool(mtmd_cpp.mtmd_decode_use_non_causal(self._context, chunk))
+                part, rows = ImagePart(part_key, ids, is_whole, data), self._rows_of(chunk)
+                self._rows.put(part_key, rows, rows.nbytes)
+                yield part, rows
+
+    def _rows_of(self, chunk: Any) -> Rows:
+        if mtmd_cpp.mtmd_encode_chunk(self._context, chunk) != 0:
+            raise InvalidRequest("The image could not be computed. The engine's log says why.")
+        shape = (mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk), self.width)
+        return np.ctypeslib.as_array(mtmd_cpp.mtmd_get_output_embd(self._context), shape).copy()
+
+    @contextmanager
+    def _chunks(self, picture: Picture) -> Iterator[Any]:
+        """mtmd's chunks of a picture that stands alone; where it stands makes no difference."""
+        pixels = ctypes.cast(ctypes.c_char_p(picture.pixels), ctypes.POINTER(ctypes.c_uint8))
+        bitmap = mtmd_cpp.mtmd_bitmap_init(picture.width, picture.height, pixels)
+        chunks = mtmd_cpp.mtmd_input_chunks_init()
+        part = mtmd_cpp.mtmd_input_part(None, bitmap)
+        parts = (ctypes.POINTER(mtmd_cpp.mtmd_input_part) * 1)(ctypes.pointer(part))
+        try:
+            if mtmd_cpp.mtmd_tokenize_from_parts(self._context, chunks, parts, 1, False) != 0:
+                raise InvalidRequest("The model's projector does not take this image. Send another size or format.")
+            yield chunks
+        finally:
+            mtmd_cpp.mtmd_input_chunks_free(chunks)
+            mtmd_cpp.mtmd_bitmap_free(bitmap)
+
+
+def load_vision(model: llama_cpp.llama_model_p, options: EngineOptions, log: Any) -> Projector | NoVision:
+    """Load the projector of `options` for a model that is loaded; a model with one that is of no use is as good as
+    blind. `log`: llama.cpp's log callback."""
+    if options.mmproj_path is None:
+        return NoVision()
+    if llama_cpp.llama_model_rope_type(model) in _M_ROPE:
+        return NoVision("It counts the places of an image in several dimensions, which is not supported yet.")
+    mtmd_cpp.mtmd_helper_log_set(log, None)
+    params = mtmd_cpp.mtmd_context_params_default()
+    params.use_gpu = options.gpu_layers != 0
+    params.n_threads = options.threads
+    params.print_timings = False
+    context = mtmd_cpp.mtmd_init_from_file(options.mmproj_path.encode(), model, params)
+    if context is None:
+        return NoVision("Its projector cannot be used with it; the engine's log says why.")
+    if not mtmd_cpp.mtmd_support_vision(context):
+        mtmd_cpp.mtmd_free(context)
+        return NoVision("Its projector is for sound.")
+    identity = hashlib.blake2b(repr(file_identity(Path(options.mmproj_path))).encode(), digest_size=32).digest()
+    width = llama_cpp.llama_model_n_embd_inp(model)
+    return Projector(context, width=width, batch_tokens=options.batch_tokens, identity=identity)
+
+
+def _text_of(chunk: Any) -> list[int]:
+    count = ctypes.c_size_t()
+    tokens = mtmd_cpp.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
+    return list(tokens[: count.value])

@@ -1,0 +1,55 @@
+"""Prompts with images: from pieces of text and images to tokens, and to the places where the images' rows stand.
+
+It does not know how an image becomes rows: that is the projector's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+from itertools import takewhile
+from typing import NoReturn
+
+from webui.engine.image_span import ImagePart, ImageSpan
+from webui.engine.runner import Vision, Vocabulary
+from webui.errors import ImagesNotSupported, InvalidRequest
+from webui.types import Image, Message
+
+MAX_IMAGES = 64  #: of one request; each takes hundreds of tokens
+
+
+class NoVision:
+    """Of a model that does not see. `reason`: a sentence, where there is more to say than that no projector is there."""
+
+    def __init__(self, reason: str = "") -> None:
+        self._reason = reason
+
+    def look(self, image: Image) -> NoReturn:
+        raise ImagesNotSupported(self._reason)
+
+
+def check_images(messages: tuple[Message, ...]) -> None:
+    """Raises InvalidRequest for too many images."""
+    num_images = sum(len(message.images) for message in messages)
+    if num_images > MAX_IMAGES:
+        raise InvalidRequest(f"A request has {MAX_IMAGES} images at most, and this one has {num_images}. Leave some out.")
+
+
+def lay_out(
+    pieces: Items[str | Image], vocabulary: Vocabulary, vision: Vision
+) -> tuple[list[int], tuple[ImageSpan, ...]]:
+    """The tokens of the joined pieces, and where in them images stand. Raises InvalidRequest for an image that cannot be
+    read, ImagesNotSupported where nobody sees."""
+    beginning = [piece for piece in takewhile(lambda piece: isinstance(piece, str), pieces) if isinstance(piece, str)]
+    tokens = vocabulary.tokenize(beginning or [""])
+    spans: list[ImageSpan] = []
+    for piece in pieces[len(beginning) :]:
+        if isinstance(piece, str):
+            tokens += vocabulary.tokenize_behind(piece)
+            continue
+        for part in vision.look(piece):
+            if isinstance(part, ImagePart):
+                spans.append(ImageSpan(len(tokens), part))
+                tokens += part.ids
+            else:
+                tokens += part
+    return tokens, tuple(spans)
