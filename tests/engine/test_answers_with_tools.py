@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.engine.calling import TOOLS
@@ -45,6 +47,11 @@ class Vocabulary:
 
     def tokenize(self, pieces: object) -> list[int]:
         return []
+
+    def tokenize_behind(self, text: str) -> list[int]:
+        controls = {text: token for token, text in CONTROLS.items()}
+        parts = re.split(f"({'|'.join(map(re.escape, controls))})", text)
+        return [token for part in parts for token in ([controls[part]] if part in controls else map(ord, part))]
 
     def token_bytes(self, token: int) -> bytes:
         return b"" if token in CONTROLS else chr(token).encode()

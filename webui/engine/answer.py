@@ -16,11 +16,14 @@ from webui.engine.intake import Reading
 from webui.engine.runner import Sampled, Sampler, Vocabulary
 from webui.engine.sequence import Sequence
 from webui.engine.stop_strings import StopStrings
+from webui.engine.thoughts import Thoughts
+from webui.engine.tool_calls.harmony import AnswerForm
 from webui.types import (
     Finished,
     FinishReason,
     GenerationEvent,
     GenerationRequest,
+    ReasoningDelta,
     TextDelta,
     Timings,
     Usage,
@@ -48,6 +51,7 @@ class ReadAhead:
             request.priority,
             conversation=request.conversation,
             variant=request.adapters,
+            images=reading.images,
             is_side_job=request.is_side_job,
             reads_only=reads_only,
         )
@@ -76,7 +80,12 @@ class ReadAhead:
             prompt_tokens=self._num_prompt_tokens,
             cached_tokens=self.sequence.num_cached_tokens,
             completion_tokens=self.num_sampled,
+            reasoning_tokens=self._num_reasoning_tokens,
         )
+
+    @property
+    def _num_reasoning_tokens(self) -> int:
+        return 0
 
     def _timings(self, now: float) -> Timings:
         admitted_at = now if self._admitted_at is None else self._admitted_at
@@ -101,26 +110,36 @@ class Answer(ReadAhead):
         self._detokenizer = Detokenizer()
         self._reader = AnswerReader(reading.opened, reading.form, request.tools, request.tool_choice)
         self._stops = StopStrings(request.sampling.stop)
+        self._thoughts = Thoughts(reading.budget)
         self._has_begun = False
-        self._begin_when_thought()
+        if not self._reader.is_thinking:
+            self._begin()
 
     def take(
         self, sampled: Sampled, vocabulary: Vocabulary, now: float
     ) -> tuple[list[GenerationEvent], FinishReason | None]:
-        """A token was sampled: its events, and the reason if it was the last one. The end token is not text."""
+        """A token was sampled: its events, and the reason if it was the last one. The end token is not text.
+
+        Where thinking has to end, what ends it stands behind the token in the sequence.
+        """
         token = sampled.token
         self._first_token_at = self._first_token_at or now
         self._last_token_at = now
-        self.num_sampled += 1
         if vocabulary.is_end(token):
+            self.num_sampled += 1
             return [], "stop"
-        self.sequence.tokens.append(token)
         events: list[GenerationEvent] = [] if sampled.logprobs is None else [sampled.logprobs]
-        events += self._say(self._reader.feed(self._detokenizer.feed(self._bytes(token, vocabulary))))
-        self._begin_when_thought()
+        events += self._read(token, vocabulary)
+        if self._reader.is_thinking and self._thoughts.is_spent:
+            events += self._write(self._reader.ending(self._form), vocabulary)
+        elif not self._has_begun and not self._reader.is_thinking:
+            events += self._write(self._reader.lead(self._form), vocabulary)
+        if not self._has_begun and not self._reader.is_thinking:
+            self._begin()
         if self._stops.has_stopped or self._reader.has_ended:
             return events, "stop"
-        return events, "length" if self.num_sampled == self.request.sampling.max_tokens else None
+        most = self.request.sampling.max_tokens
+        return events, "length" if most is not None and self.num_sampled >= most else None
 
     def finish(self, reason: FinishReason, now: float) -> Iterator[GenerationEvent]:
         """The last events: text held back in vain, then the one Finished."""
@@ -136,10 +155,36 @@ class Answer(ReadAhead):
     def close(self) -> None:
         self.sampler.close()
 
-    def _begin_when_thought(self) -> None:
-        if not self._has_begun and not self._reader.is_thinking:
-            self._has_begun = True
-            self.sampler.begin_answer()
+    @property
+    def _num_reasoning_tokens(self) -> int:
+        return self._thoughts.num_tokens
+
+    def _begin(self) -> None:
+        """The thinking, if there was any, is over."""
+        self._has_begun = True
+        self.sampler.begin_answer()
+
+    @property
+    def _form(self) -> AnswerForm:
+        """What the grammar of the answer, if there is one, begins with."""
+        if self.request.tools and self.request.tool_choice.mode != "none":
+            return "call" if self.request.tool_choice.is_forced else "free"
+        return "answer" if self.request.sampling.grammar is not None else "free"
+
+    def _write(self, text: str, vocabulary: Vocabulary) -> list[GenerationEvent]:
+        """Say this in the model's place."""
+        tokens = vocabulary.tokenize_behind(text) if text else []
+        return [event for token in tokens for event in self._read(token, vocabulary)]
+
+    def _read(self, token: int, vocabulary: Vocabulary) -> list[GenerationEvent]:
+        """The token is part of the answer: its events."""
+        self.num_sampled += 1
+        self.sequence.tokens.append(token)
+        was_thinking = self._reader.is_thinking
+        events = list(self._say(self._reader.feed(self._detokenizer.feed(self._bytes(token, vocabulary)))))
+        has_said = any(not isinstance(event, ReasoningDelta) for event in events)
+        self._thoughts.take(is_thinking=was_thinking or self._reader.is_thinking, has_said=has_said)
+        return events
 
     def _bytes(self, token: int, vocabulary: Vocabulary) -> bytes:
         """What the token adds to the answer; marks that say where a call is must be read even if they are silent."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from webui.engine.reasoning import ReasoningSplitter, ThinkMarks
 from webui.engine.tool_calls.families import GENERIC
 from webui.engine.tool_calls.formats import ToolFormat
-from webui.engine.tool_calls.harmony import MARKS, HarmonyReader
+from webui.engine.tool_calls.harmony import MARKS, AnswerForm, HarmonyReader
 from webui.engine.tool_calls.reader import CallReader
 from webui.types import ReasoningDelta, TextDelta, Tool, ToolCallDelta, ToolChoice
 
@@ -33,13 +33,23 @@ class AnswerReader:
         tools = tools if choice.mode != "none" else ()
         self._splitter = ReasoningSplitter(opened)
         self._calls = CallReader(form, tools, is_parallel=choice.is_parallel) if tools else None
-        self._harmony = HarmonyReader(tools, is_parallel=choice.is_parallel) if form.is_harmony else None
+        self._harmony = None
+        if form.is_harmony:
+            self._harmony = HarmonyReader(tools, is_parallel=choice.is_parallel, is_thinking=opened is not None)
         self.marks = frozenset(MARKS if form.is_harmony else form.marks if tools else ())
         """Control tokens' texts that must be fed, which are silent otherwise."""
 
     @property
     def is_thinking(self) -> bool:
         return self._harmony.is_thinking if self._harmony is not None else self._splitter.is_thinking
+
+    def ending(self, form: AnswerForm) -> str:
+        """The text that ends the present thoughts, before an answer of this form."""
+        return self._harmony.ending(form) if self._harmony is not None else self._splitter.ending
+
+    def lead(self, form: AnswerForm) -> str:
+        """What must stand between thoughts that the model has ended and an answer of this form."""
+        return self._harmony.lead(form) if self._harmony is not None else ""
 
     @property
     def num_calls(self) -> int:

@@ -17,15 +17,19 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from webui.engine.reasoning import ThinkMarks, find_open_marks
+import msgspec
+
+from webui.engine.reasoning import ThinkMarks, closes_thoughts, find_open_marks
 from webui.engine.template_sandbox import Template, TemplateOverrun
-from webui.engine.template_tools import Guard, ToolTemplating, split_calls
+from webui.engine.template_tools import Guard, ToolTemplating, guarded, split_calls
+from webui.engine.thinking import AS_IT_IS, ThinkingTemplate, Told, Values, with_word
 from webui.engine.tool_calls.families import find_format
 from webui.engine.tool_calls.formats import ToolFormat
 from webui.errors import InvalidRequest, TemplateFailed
-from webui.types import Message, Tool
+from webui.types import Image, Message, Thinking, Tool
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +37,19 @@ CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
     "{% endfor %}{{ '<|im_start|>assistant\n' }}"
 )
+_UNASKED = Thinking()
+_NOTHING: Values = MappingProxyType({})
 _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A rendered conversation: texts to tokenize one by one, and whether the template has opened thinking."""
+    """A rendered conversation: texts to tokenize one by one, with images where they stand, and whether thinking is open
+    at its end."""
 
-    pieces: tuple[str, ...]
+    pieces: tuple[str | Image, ...]
     opened: ThinkMarks | None
+    told: Told = AS_IT_IS  #: what the template was told of thinking
 
 
 class ChatFormat:
@@ -65,6 +73,7 @@ class ChatFormat:
         used = source if self.has_template else None
         self._form = find_format(used)
         self._tools = ToolTemplating(used, self._form, self._render_some_shape)
+        self.thinking = ThinkingTemplate(used, lambda messages, values: self._render_some_shape(messages, None, values))
 
     @property
     def tool_format(self) -> ToolFormat:
@@ -76,33 +85,54 @@ class ChatFormat:
         """How it writes anything else: what it does about tools is of no interest."""
         return self._form
 
-    def render(self, messages: tuple[Message, ...], continuation: str = "", tools: tuple[Tool, ...] = ()) -> Prompt:
-        """The prompt that makes the model answer, or go on behind `continuation`; it may call `tools`.
+    def render(
+        self,
+        messages: tuple[Message, ...],
+        continuation: str = "",
+        tools: tuple[Tool, ...] = (),
+        *,
+        thinking: Thinking = _UNASKED,
+        values: str = "{}",
+        opens_thoughts: bool = False,
+    ) -> Prompt:
+        """The prompt that makes the model answer, or go on behind `continuation`; it may call `tools`. `values`: a JSON
+        object of further variables for the template. `opens_thoughts`: where thinking is asked for, it begins in the
+        prompt, so that the model cannot leave it out.
 
-        Raises TemplateFailed (with its reason) or InvalidRequest.
+        Raises TemplateFailed (with its reason), CannotThink or InvalidRequest.
         """
-        mark = _unused_character(messages, continuation, tools)
-        text = self._render_with_tools(messages, tools, lambda text: self._break(text, mark))
+        own = _read_values(values)
+        mark, frame = _unused_characters(messages, continuation, tools, json.dumps(own, ensure_ascii=False))
+        messages, images = _framed(messages, frame)
+        told = self.thinking.tell(thinking)
+        variables = {**told.values, **guarded(own, lambda text: self._break(text, mark))}
+        text = self._render_with_tools(messages, tools, lambda text: self._break(text, mark), variables, told.word)
         opened = find_open_marks(text)
         if continuation:
             text += f"\n{opened.close}\n\n" if opened else ""
             text, opened = text + self._break(continuation, mark), None
-        return Prompt(tuple(text.split(mark)), opened)
+        elif told.is_off:
+            text, opened = text + self._closed_thoughts(text, opened), None
+        elif opens_thoughts and opened is None and (marks := self.thinking.marks) is not None:
+            text, opened = f"{text}{marks.open}\n", marks
+        return Prompt(_cut(text, mark, frame, images), opened, told)
 
-    def render_draft(self, messages: tuple[Message, ...]) -> Prompt:
+    def render_draft(self, messages: tuple[Message, ...], thinking: Thinking = _UNASKED) -> Prompt:
         """The beginning of the prompt that is certain while the last message, not blank, is still being written.
 
         It ends before that message's last word, which may go on and then be other tokens. Raises as `render` does.
         """
-        mark = _unused_character(messages)
-        guarded, _ = self._tools.prepare(messages, (), lambda text: self._break(text, mark))
-        draft = str(guarded[-1]["content"]).strip()
-        text = self._render_some_shape(guarded)
+        mark, frame = _unused_characters(messages)
+        messages, images = _framed(messages, frame)
+        prepared, _ = self._tools.prepare(messages, (), lambda text: self._break(text, mark))
+        draft = str(prepared[-1]["content"]).strip()
+        told = self.thinking.tell(thinking)
+        text = self._render_some_shape(with_word(prepared, told.word), None, told.values)
         start = text.rfind(draft)
         if start < 0:
             raise TemplateFailed("it does not repeat what was written.")
         words = draft.rpartition(draft.split()[-1])[0]
-        return Prompt(tuple(text[: start + len(words.rstrip())].split(mark)), None)
+        return Prompt(_cut(text[: start + len(words.rstrip())], mark, frame, images), None)
 
     def render_raw(
         self,
@@ -120,11 +150,25 @@ class ChatFormat:
             **self._tokens,
         )
 
-    def _render_with_tools(self, messages: tuple[Message, ...], tools: tuple[Tool, ...], guard: Guard) -> str:
-        """Some templates refuse tools that lack a description, or look at tools wherever there are calls."""
+    def _closed_thoughts(self, text: str, opened: ThinkMarks | None) -> str:
+        """What ends thinking before it begins, where the template does not do that itself."""
+        if opened is not None:
+            return f"\n{opened.close}\n\n"
+        marks = self.thinking.marks
+        if marks is None or self.thinking.support.can_switch or closes_thoughts(text):
+            return ""
+        if self._form.is_harmony:
+            return f"{marks.open}<|end|><|start|>assistant"
+        return f"{marks.open}\n\n{marks.close}\n\n"
+
+    def _render_with_tools(
+        self, messages: tuple[Message, ...], tools: tuple[Tool, ...], guard: Guard, values: Values, word: str
+    ) -> str:
+        """Some templates refuse tools that lack a description, or look at tools wherever there are calls. `word`: at
+        the end of the system prompt."""
         prepared, listed = self._tools.prepare(messages, tools, guard)
         try:
-            return self._render_some_shape(prepared, listed)
+            return self._render_some_shape(with_word(prepared, word), listed, values)
         except TemplateOverrun:
             raise
         except TemplateFailed:
@@ -132,16 +176,25 @@ class ChatFormat:
                 raise
             if listed is not None:
                 prepared, _ = self._tools.prepare(messages, tools, guard, in_words=True)
-            return self._render_some_shape(prepared, [])
+            return self._render_some_shape(with_word(prepared, word), [], values)
 
-    def _render_some_shape(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
+    def _render_some_shape(
+        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None, values: Values = _NOTHING
+    ) -> str:
         """The first shape that the template takes whole; failing that, the first that it takes at all."""
         taken: list[str] = []
         refusals: list[TemplateFailed] = []
         for shape in _SHAPES:
             try:
                 text = self._template.render(
-                    messages=shape(messages), add_generation_prompt=True, tools=tools, documents=None, **self._tokens
+                    **{
+                        "documents": None,
+                        **self._tokens,
+                        **values,
+                        "messages": shape(messages),
+                        "add_generation_prompt": True,
+                        "tools": tools,
+                    }
                 )
             except TemplateOverrun:
                 raise
@@ -169,18 +222,62 @@ class ChatFormat:
         return any(content[start : start + length] in self._control_texts for length in self._control_lengths)
 
 
-def _unused_character(messages: tuple[Message, ...], continuation: str = "", tools: tuple[Tool, ...] = ()) -> str:
-    used = set(continuation)
+def _read_values(source: str) -> dict[str, Any]:
+    """The variables of a request. Raises InvalidRequest."""
+    try:
+        values = json.loads(source)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("The variables for the chat template are no JSON.") from error
+    if not isinstance(values, dict):
+        raise InvalidRequest("The variables for the chat template must be an object.")
+    return values
+
+
+def _unused_characters(
+    messages: tuple[Message, ...], continuation: str = "", tools: tuple[Tool, ...] = (), values: str = ""
+) -> tuple[str, str]:
+    """Two that nobody has written: one to cut at, one to frame the numbers of images."""
+    used = {*continuation, *values}
     for message in messages:
         used.update(message.content, message.reasoning, message.name, message.tool_call_id)
     for tool in tools:
         used.update(tool.name, tool.description, tool.parameters)
     for call in (call for message in messages for call in message.tool_calls):
         used.update(call.name, call.arguments, call.id)
-    for code in itertools.chain(*_PRIVATE_USE):
-        if (character := chr(code)) not in used:
-            return character
-    raise InvalidRequest("The message uses every private character of Unicode, and one is needed. Leave one out.")
+    free = (character for code in itertools.chain(*_PRIVATE_USE) if (character := chr(code)) not in used)
+    cut, frame = next(free, None), next(free, None)
+    if cut is None or frame is None:
+        raise InvalidRequest("The message uses every private character of Unicode, and two are needed. Leave two out.")
+    return cut, frame
+
+
+def _framed(messages: tuple[Message, ...], frame: str) -> tuple[tuple[Message, ...], list[Image]]:
+    """Messages whose images are numbers in frames, in their text, which the template carries along."""
+    images: list[Image] = []
+    framed = []
+    for message in messages:
+        if not message.images:
+            framed.append(message)
+            continue
+        text, start = "", 0
+        for image in message.images:
+            at = max(start, image.at)
+            text += f"{message.content[start:at]}{frame}{len(images)}{frame}"
+            images.append(image)
+            start = at
+        framed.append(msgspec.structs.replace(message, content=text + message.content[start:], images=()))
+    return tuple(framed), images
+
+
+def _cut(text: str, mark: str, frame: str, images: list[Image]) -> tuple[str | Image, ...]:
+    """The text in pieces, with images in place of their numbers."""
+    pieces: list[str | Image] = []
+    for index, part in enumerate(re.split(f"{frame}([0-9]+){frame}", text) if images else [text]):
+        if index % 2:
+            pieces.append(images[int(part)])
+        else:
+            pieces += part.split(mark)
+    return tuple(pieces)
 
 
 def _has_all(text: str, messages: list[dict[str, Any]]) -> bool:

@@ -12,14 +12,17 @@ import msgspec
 
 from webui.engine.chat_format import ChatFormat, Prompt
 from webui.engine.context_policy import RESERVED_SHARE, drop_oldest
+from webui.engine.image_span import ImageSpan
 from webui.engine.radix_tree import common_prefix
 from webui.engine.reasoning import ThinkMarks
-from webui.engine.runner import Vocabulary
+from webui.engine.runner import Vision, Vocabulary
+from webui.engine.thinking import Told
 from webui.engine.tool_calls.families import GENERIC
 from webui.engine.tool_calls.forced import describe
 from webui.engine.tool_calls.formats import ToolFormat
+from webui.engine.vision import NoVision, check_images, lay_out
 from webui.errors import ContextTooLong, InvalidRequest
-from webui.types import GenerationRequest, Message, SamplingParams, Tool
+from webui.types import GenerationRequest, Message, SamplingParams, Thinking, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,19 @@ class Reading:
     opened: ThinkMarks | None  #: thinking that the prompt has opened already
     num_dropped: int = 0  #: messages that were left out because the context is full
     form: ToolFormat = GENERIC  #: how the model writes its answer, tool calls above all
+    budget: int | None = None  #: the most tokens of thoughts
+    images: tuple[ImageSpan, ...] = ()  #: where in the tokens images stand
 
 
 class Intake:
     """Prepares requests for one model."""
 
-    def __init__(self, vocabulary: Vocabulary, chat_template: str | None = None) -> None:
-        """`chat_template`: in place of the model's own."""
+    def __init__(
+        self, vocabulary: Vocabulary, chat_template: str | None = None, vision: Vision | None = None
+    ) -> None:
+        """`chat_template`: in place of the model's own; `vision`: through what it sees."""
         self._vocabulary = vocabulary
+        self._vision = vision or NoVision()
         self._format = ChatFormat(
             chat_template or vocabulary.chat_template,
             bos=vocabulary.bos_text,
@@ -61,6 +69,7 @@ class Intake:
             return Reading(self._read_raw(request.prompt, max_tokens), None)
         if not request.messages:
             raise InvalidRequest("There is no message to answer.")
+        check_images(request.messages)
         messages = request.messages
         if request.overflow == "drop_oldest":
             reading = self._read_if_fits(request, messages, max_tokens)
@@ -74,10 +83,12 @@ class Intake:
         last = request.messages[-1] if request.messages else None
         if last is None or last.role != "user" or not last.content.strip():
             raise InvalidRequest("There is no draft to read.")
+        check_images(request.messages)
         messages = request.messages
         if request.overflow == "drop_oldest" and self._read_if_fits(request, messages, max_tokens) is None:
             messages = self._drop_oldest(request, max_tokens)
-        return Reading(self._tokenize(self._format.render_draft(messages), max_tokens), None)
+        tokens, images = self._tokenize(self._format.render_draft(messages, request.thinking), max_tokens)
+        return Reading(tokens, None, images=images)
 
     def sampling_of(self, request: GenerationRequest) -> SamplingParams:
         """How the answer's tokens are chosen: calls that must come have a grammar. Raises InvalidRequest."""
@@ -89,8 +100,13 @@ class Intake:
     def count_system_tokens(self, request: GenerationRequest, tokens: list[int]) -> int:
         """How many of the prompt's first tokens are the system prompt (and the template's own beginning)."""
         system = tuple(message for message in request.messages if message.role == "system")
-        other = self._format.render((*system, Message(role="user", content="?")), tools=_offered(request))
-        return common_prefix(tokens, self._vocabulary.tokenize(other.pieces))
+        other = self._format.render(
+            (*system, Message(role="user", content="?")),
+            tools=_offered(request),
+            thinking=request.thinking,
+            values=request.template_values,
+        )
+        return common_prefix(tokens, lay_out(other.pieces, self._vocabulary, self._vision)[0])
 
     def _drop_oldest(self, request: GenerationRequest, max_tokens: int) -> tuple[Message, ...]:
         def fits(messages: tuple[Message, ...]) -> bool:
@@ -113,14 +129,22 @@ class Intake:
 
     def _read(self, request: GenerationRequest, messages: tuple[Message, ...], max_tokens: int) -> Reading:
         tools = _offered(request)
-        prompt = self._format.render(messages, request.continuation, tools)
+        prompt = self._format.render(
+            messages,
+            request.continuation,
+            tools,
+            thinking=request.thinking,
+            values=request.template_values,
+            opens_thoughts=_has_form(request) and _wants_thoughts(request.thinking),
+        )
         form = self._format.tool_format if tools else self._format.answer_format
-        tokens = self._tokenize(prompt, max_tokens)
-        return Reading(tokens, prompt.opened, len(request.messages) - len(messages), form)
+        tokens, images = self._tokenize(prompt, max_tokens)
+        budget = _budget(request, prompt.told, max_tokens - len(tokens))
+        return Reading(tokens, prompt.opened, len(request.messages) - len(messages), form, budget, images)
 
     def _read_raw(self, prompt: str | tuple[int, ...], max_tokens: int) -> list[int]:
         if isinstance(prompt, str):
-            tokens = self._tokenize(Prompt((prompt,), None), max_tokens)
+            tokens, _ = self._tokenize(Prompt((prompt,), None), max_tokens)
         else:
             check_tokens(prompt, self._vocabulary.num_tokens)
             tokens = list(prompt)
@@ -128,15 +152,35 @@ class Intake:
             raise InvalidRequest("The prompt is empty.")
         return tokens
 
-    def _tokenize(self, prompt: Prompt, max_tokens: int) -> list[int]:
+    def _tokenize(self, prompt: Prompt, max_tokens: int) -> tuple[list[int], tuple[ImageSpan, ...]]:
         if len(prompt.pieces) > max_tokens:  # tokenizing that many would keep everybody waiting
             raise ContextTooLong(len(prompt.pieces), max_tokens)
-        return self._vocabulary.tokenize(prompt.pieces)
+        return lay_out(prompt.pieces, self._vocabulary, self._vision)
 
 
 def _offered(request: GenerationRequest) -> tuple[Tool, ...]:
     """The tools that the model is told of."""
     return request.tools if request.tool_choice.mode != "none" else ()
+
+
+def _has_form(request: GenerationRequest) -> bool:
+    """Whether a grammar holds from the first token of the answer on, so that the model itself cannot begin to think."""
+    return request.sampling.grammar is not None or (bool(request.tools) and request.tool_choice.is_forced)
+
+
+def _wants_thoughts(thinking: Thinking) -> bool:
+    return thinking.is_on or (thinking.is_on is None and thinking.effort is not None)
+
+
+def _budget(request: GenerationRequest, told: Told, room: int) -> int | None:
+    """The most tokens of thoughts; `room` is what the context has left."""
+    if told.is_off:
+        return 0
+    budgets = [] if request.thinking.budget_tokens is None else [request.thinking.budget_tokens]
+    if told.share is not None:
+        most = request.sampling.max_tokens
+        budgets.append(max(1, int(told.share * (room if most is None else min(most, room)))))
+    return min(budgets, default=None)
 
 
 def check_tokens(tokens: tuple[int, ...], num_tokens: int) -> None:

@@ -79,7 +79,7 @@ class EngineLoop:
         self._clock = clock
         self._answers: dict[int, ReadAhead] = {}
         options = runner.info.options
-        self._intake = Intake(runner.vocabulary, runner.info.options.chat_template)
+        self._intake = Intake(runner.vocabulary, runner.info.options.chat_template, runner.vision)
         self._saved = SavedStates(Parking(options.parked_bytes), _open_files(runner))
         self._scheduler = Scheduler(
             num_slots=options.num_slots,
@@ -101,7 +101,9 @@ class EngineLoop:
 
     def run(self) -> None:
         """Serve until Shutdown."""
-        info = msgspec.structs.replace(self._runner.info, has_chat_template=self._intake.has_template)
+        thinking = self._intake.chat_format.thinking.support
+        has_template = self._intake.has_template
+        info = msgspec.structs.replace(self._runner.info, has_chat_template=has_template, thinking=thinking)
         self._channel.send(Loaded(info=info))
         self._channel.flush()
         while self._take_commands():
@@ -244,7 +246,7 @@ class EngineLoop:
             elif answer.sequence.num_remaining == 0:
                 self._finish(answer, "stop")
             row += chunk.num_outputs
-        if chunks:
+        if chunks and chunks[0].image is None:  # such a step says nothing about others
             self._observe(chunks, computed_at - started_at, num_sampled)
             self._drafting.observe(chunks, num_sampled, self._clock() - started_at)
 
@@ -252,7 +254,8 @@ class EngineLoop:
         """Guess ahead for those who write, while nobody reads and the pace is not just being measured."""
         if self._can_draft:
             is_quiet = not self._scheduler.has_readers and not self._pace.is_measuring
-            self._drafting.plan(self._scheduler.writers, threads=self._pace.threads, is_quiet=is_quiet)
+            writers = [each for each in self._scheduler.writers if not each.images]  # who guesses knows tokens only
+            self._drafting.plan(writers, threads=self._pace.threads, is_quiet=is_quiet)
 
     def _observe(self, chunks: list[Chunk], seconds: float, num_sampled: int) -> None:
         """Learn from how long a step took."""
@@ -276,6 +279,7 @@ class EngineLoop:
             except InvalidRequest as error:  # a grammar has become too complex to go on
                 self._fail(answer, error)
                 return index
+            num_tokens = sequence.num_tokens
             events, reason = answer.take(sampled, vocabulary, self._clock())
             self._meter.count(1)
             for event in events:
@@ -287,7 +291,8 @@ class EngineLoop:
             if reason is not None:
                 self._finish(answer, reason)
                 return index + 1
-            if index == len(guesses) or guesses[index] != sampled.token:
+            is_as_guessed = index < len(guesses) and guesses[index] == sampled.token
+            if not is_as_guessed or sequence.num_tokens > num_tokens + 1:
                 break
         if guesses:
             self._scheduler.settle(sequence)

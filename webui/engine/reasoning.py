@@ -22,6 +22,7 @@ class ThinkMarks:
     close: str
 
 
+HARMONY_MARKS = ThinkMarks("<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>final<|message|>")  # gpt-oss
 MARKS = (
     ThinkMarks("<think>", "</think>"),  # DeepSeek-R1, Qwen3, SmolLM3, ...
     ThinkMarks("<thinking>", "</thinking>"),
@@ -30,13 +31,17 @@ MARKS = (
     ThinkMarks("<reasoning>", "</reasoning>"),
     ThinkMarks("[THINK]", "[/THINK]"),  # Magistral
     ThinkMarks("◁think▷", "◁/think▷"),  # Kimi
-    ThinkMarks("<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>final<|message|>"),  # gpt-oss
+    ThinkMarks("<mm:think>", "</mm:think>"),  # MiniMax M3
+    ThinkMarks("<think:opensource>", "</think:opensource>"),  # Hunyuan 3
+    ThinkMarks("<|open|>think<|sep|>", "<|close|>think<|sep|>"),  # Kimi K3
+    HARMONY_MARKS,
     ThinkMarks("<|channel|>final<|message|>", ""),
     ThinkMarks("<|START_THINKING|>", "<|END_THINKING|>"),  # Command R7B, Command A
     ThinkMarks("<|channel>thought", "<channel|>"),  # Gemma 4
     ThinkMarks("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
     ThinkMarks("Here is my thought process:", "Here is my response:"),  # Granite 3.2
     ThinkMarks("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),  # Apriel, whose prompt opens it
+    ThinkMarks("<|think|>", "<|end|><|begin|>assistant"),  # Solar
 )
 _AROUND = {"<response>": "</response>", "": "[END FINAL RESPONSE]"}
 """What some put around the answer behind their thoughts (Granite 3.3, Apriel)."""
@@ -53,6 +58,12 @@ def find_open_marks(prompt: str) -> ThinkMarks | None:
     return next((marks for marks in MARKS if marks.close and ending.endswith(marks.open)), None)
 
 
+def closes_thoughts(prompt: str) -> bool:
+    """Whether a rendered prompt ends with thoughts that are closed already."""
+    ending = prompt.rstrip()
+    return any(marks.close and ending.endswith(marks.close) for marks in MARKS)
+
+
 class ReasoningSplitter:
     """One answer: starts undecided, may think, then says."""
 
@@ -67,6 +78,11 @@ class ReasoningSplitter:
     @property
     def is_thinking(self) -> bool:
         return self._marks is not None
+
+    @property
+    def ending(self) -> str:
+        """What ends the present thoughts."""
+        return f"\n{self._marks.close}\n\n" if self._marks is not None else ""
 
     def feed(self, text: str) -> Iterator[TextDelta | ReasoningDelta]:
         """Deltas for `text`, without what is held back."""

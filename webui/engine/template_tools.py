@@ -146,7 +146,7 @@ class ToolTemplating:
         return not self._form.is_harmony and not self.support.tools
 
     def _call(self, call: ToolCall, guard: Guard) -> dict[str, Any]:
-        arguments: object = _guarded(_read(call.arguments), guard)
+        arguments: object = guarded(_read(call.arguments), guard)
         if self.support.wants_text:
             arguments = _as_json(arguments)
         function = {"name": guard(call.name), "arguments": arguments}
@@ -155,7 +155,7 @@ class ToolTemplating:
     def _spell(self, calls: tuple[ToolCall, ...], guard: Guard) -> str:
         """Calls as the model itself would have written them."""
         spelling = (HERMES if self._is_generic else self.form).spelling
-        written = (_spelled(spelling, guard(call.name), _guarded(_read(call.arguments), guard)) for call in calls)
+        written = (_spelled(spelling, guard(call.name), guarded(_read(call.arguments), guard)) for call in calls)
         return f"{spelling.first}{spelling.separator.join(written)}{spelling.last}"
 
     def _add_result_in_words(self, prepared: list[dict[str, Any]], content: str) -> None:
@@ -202,7 +202,7 @@ def split_calls(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _definition(tool: Tool, guard: Guard) -> dict[str, Any]:
     function = {"name": tool.name, "description": tool.description, "parameters": _read(tool.parameters)}
-    return {"type": "function", "function": _guarded(function, guard)}
+    return {"type": "function", "function": guarded(function, guard)}
 
 
 def _with_instruction(messages: list[dict[str, Any]], instruction: str) -> list[dict[str, Any]]:
@@ -226,16 +226,16 @@ def _read(text: str) -> Any:
         return text
 
 
-def _guarded(value: Any, guard: Guard, depth: int = 0) -> Any:
-    """Raises InvalidRequest for what is nested too deep to be rendered."""
+def guarded(value: Any, guard: Guard, depth: int = 0) -> Any:
+    """A JSON value with `guard` on its texts. Raises InvalidRequest for what is nested too deep to be rendered."""
     if depth > MAX_DEPTH:
         raise InvalidRequest(f"A tool's arguments or parameters are nested deeper than {MAX_DEPTH} levels.")
     if isinstance(value, str):
         return guard(value)
     if isinstance(value, list):
-        return [_guarded(each, guard, depth + 1) for each in value]
+        return [guarded(each, guard, depth + 1) for each in value]
     if isinstance(value, dict):
-        return {guard(key): _guarded(each, guard, depth + 1) for key, each in value.items()}
+        return {guard(key): guarded(each, guard, depth + 1) for key, each in value.items()}
     return value
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from webui.engine.stop_strings import pending_suffix
 from webui.engine.tool_calls.lenient_json import LenientJson
@@ -19,22 +20,28 @@ from webui.types import ReasoningDelta, TextDelta, Tool, ToolCallDelta
 
 MARKS = ("<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|call|>", "<|return|>", "<|constrain|>")
 _ENDS = ("<|end|>", "<|call|>", "<|return|>", "<|start|>", "<|channel|>")
+_START, _FINAL = "<|start|>assistant", "<|channel|>final<|message|>"
 _RECIPIENT = re.compile(r"to=([\w.:/-]+)")
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _BEGINNINGS = ("<|", "assistant", "to=")
 _MENDED = "The model's JSON for tool call {} was not valid, and has been mended."
 
 Delta = TextDelta | ReasoningDelta | ToolCallDelta
+AnswerForm = Literal["free", "call", "answer"]  #: of a grammar that holds behind the thoughts: a call, or an answer
 
 
 class HarmonyReader:
     """One answer."""
 
-    def __init__(self, tools: tuple[Tool, ...], *, is_parallel: bool = True) -> None:
+    def __init__(self, tools: tuple[Tool, ...], *, is_parallel: bool = True, is_thinking: bool = False) -> None:
+        """`is_thinking`: the prompt has opened the channel of thoughts."""
         self._tools = Toolbox(tools)
+        self._has_tools = bool(tools)
+        self._num_thoughts = int(is_thinking)
         self._is_parallel = is_parallel
         self._held = ""
-        self._body: str | None = None  #: the kind of message that is being read; None: its header is
+        #: the kind of message that is being read; None: its header is
+        self._body: str | None = "analysis" if is_thinking else None
         self._json = LenientJson()
         self._has_said = False  #: some of the present message
         self._has_text = False
@@ -45,6 +52,16 @@ class HarmonyReader:
     @property
     def is_thinking(self) -> bool:
         return self._body == "analysis"
+
+    def ending(self, form: AnswerForm) -> str:
+        """What ends the present thoughts. The model may go on with a call; if it goes on thinking, it has to answer."""
+        if form == "free":
+            return f"<|end|>{_START}{'' if self._has_tools and self._num_thoughts < 2 else _FINAL}"
+        return f"<|end|>{self.lead(form)}"
+
+    def lead(self, form: AnswerForm) -> str:
+        """The header of an answer that has a form; a call's own grammar begins with the rest of it."""
+        return {"free": "", "call": _START, "answer": f"{_START}{_FINAL}"}[form]
 
     def feed(self, text: str) -> Iterator[Delta]:
         self._held += text
@@ -83,6 +100,7 @@ class HarmonyReader:
             yield from self._begin_call(self._tools.find(recipient[1]) or "")
         else:
             self._body = "analysis" if channel and channel[1] == "analysis" else "final"
+            self._num_thoughts += self._body == "analysis"
 
     def _begin_call(self, name: str) -> Iterator[Delta]:
         if self.num_calls and not self._is_parallel:
