@@ -6,7 +6,7 @@ The engine reads the prompt once for all of them. It does not know what the even
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -14,6 +14,7 @@ import msgspec
 
 from webui.types import GenerationEvent, GenerationRequest
 
+Change = Callable[[GenerationRequest], GenerationRequest]
 Events = AsyncGenerator[GenerationEvent, None]
 NumberedEvents = AsyncGenerator[tuple[int, GenerationEvent], None]
 
@@ -29,6 +30,11 @@ def vary(request: GenerationRequest, count: int) -> list[GenerationRequest]:
         )
         for index in range(count)
     ]
+
+
+def as_it_is(request: GenerationRequest) -> GenerationRequest:
+    """The change that is none."""
+    return request
 
 
 async def merge(answers: Sequence[Events]) -> NumberedEvents:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -128,6 +128,14 @@ def describe(error: errors.GlasshouseError, path: str) -> dict[str, Any]:
     return error_body(refusal, path)
 
 
+def describe_mistakes(mistakes: Sequence[Any]) -> Refusal:
+    """What pydantic found wrong with a body; the places begin with where the body is."""
+    names = [".".join(str(part) for part in mistake["loc"][1:]) or "body" for mistake in mistakes]
+    sentences = [f"{name}: {mistake['msg']}" for name, mistake in zip(names, mistakes, strict=True)]
+    text = "; ".join(dict.fromkeys(sentences)) + "."
+    return Refusal(text, status=400, code="invalid_request", param=names[0])
+
+
 class _ErrorResponse(JSONResponse):
     """A refusal may repeat what was sent, and JSON can hold half a character, which is no text: it becomes “?”."""
 
@@ -167,10 +175,7 @@ async def _on_validation_error(request: Request, error: RequestValidationError) 
     mistakes = error.errors()
     if mistakes[0]["type"] == "json_invalid":
         return _refuse(request, Refusal(_BAD_JSON, status=400, code="invalid_json"))
-    names = [".".join(str(part) for part in mistake["loc"][1:]) or "body" for mistake in mistakes]
-    sentences = [f"{name}: {mistake['msg']}" for name, mistake in zip(names, mistakes, strict=True)]
-    text = "; ".join(dict.fromkeys(sentences)) + "."
-    return _refuse(request, Refusal(text, status=400, code="invalid_request", param=names[0]))
+    return _refuse(request, describe_mistakes(mistakes))
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:

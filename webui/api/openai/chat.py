@@ -12,12 +12,12 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from webui.api.anthropic.models import AnthropicModel, AnthropicModelList, anthropic_list, anthropic_model
-from webui.api.choices import vary
+from webui.api.choices import Change, as_it_is, vary
 from webui.api.dependencies import App, Owner
 from webui.api.named_models import list_usable
 from webui.api.openai.reply import Completion
 from webui.api.openai.request import ChatRequest
-from webui.api.openai.respond import respond
+from webui.api.openai.respond import Question, respond
 from webui.core.alive import Answering
 from webui.core.application import Application
 from webui.errors import UnknownModel
@@ -100,21 +100,31 @@ async def answer_chat(
     body: ChatRequest, request: Request, application: Application, owner: str, *, says: Says = say_plainly
 ) -> Response:
     """A chat completion, also for dialects that add something to OpenAI's: `says` makes its words."""
+    question = await ask_chat(body, application, owner, says=says)
+    return await respond(request, question, stream=bool(body.stream), include_usage=body.wants_usage)
+
+
+async def ask_chat(
+    body: ChatRequest, application: Application, owner: str, *, says: Says = say_plainly, change: Change = as_it_is
+) -> Question:
+    """Raises what is wrong with the body, before a model is loaded for it."""
     body.refuse_unsupported()
-    asking = _Asking(body, owner, await application.models.find_adapters(body.adapter_choices), says)
+    asking = _Asking(body, owner, await application.models.find_adapters(body.adapter_choices), says, change)
     answers = [
         application.models.generate(partial(asking.build, index), model=body.model_name, keep_alive=body.keep_alive)
         for index in range(body.n or 1)
     ]
-    stream = bool(body.stream)
-    return await respond(request, answers, asking.completion, stream=stream, include_usage=body.wants_usage)
+    return Question(answers, asking.completion)
 
 
 class _Asking:
     """One request on its way to whoever answers it; what is wrong with it shows before a model is loaded for it."""
 
-    def __init__(self, body: ChatRequest, owner: str, adapters: tuple[LoraAdapter, ...], says: Says) -> None:
+    def __init__(
+        self, body: ChatRequest, owner: str, adapters: tuple[LoraAdapter, ...], says: Says, change: Change
+    ) -> None:
         self._body = body
+        self._change = change
         self._owner = owner
         self._adapters = adapters
         self._says = says
@@ -126,7 +136,7 @@ class _Asking:
         self._answering = answering
         adapters = answering.adapters if self._body.lora is None else self._adapters
         generation = self._body.to_generation(self._owner, adapters, answering.defaults)
-        return vary(generation, index + 1)[index]
+        return self._change(vary(generation, index + 1)[index])
 
     def completion(self) -> Completion:
         """Called after the first event: only then it is certain who answers."""

@@ -5,6 +5,7 @@ Prompts are texts or token ids; several are answered side by side.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,16 +15,17 @@ from msgspec import structs
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from webui.api.choices import vary
+from webui.api.choices import Change, as_it_is, vary
 from webui.api.dependencies import App, Owner
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.openai.request import MAX_CHOICES, StreamOptions
-from webui.api.openai.respond import respond
+from webui.api.openai.respond import Question, Words, respond
 from webui.api.openai.sampling import SamplingFields
 from webui.api.openai.text_reply import TextCompletion
 from webui.api.token_ids import are_tokens
 from webui.core.alive import Answering
+from webui.core.application import Application
 from webui.types import GenerationRequest, Priority
 
 MAX_PROMPTS = 64
@@ -31,6 +33,7 @@ _USUAL_TOKENS = 16  # OpenAI's own default here
 _LABELS = frozenset({"user", "metadata"})
 
 Prompt = str | tuple[int, ...]
+Says = Callable[[Answering, Sequence[str], int], Words]  #: for choices that begin so, and so many for each prompt
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -107,23 +110,46 @@ class CompletionRequest(SamplingFields):
 )
 async def create_completion(body: CompletionRequest, request: Request, application: App, owner: Owner) -> Response:
     """The prompt is read as it is, without the chat template; control tokens in it count as such."""
+    return await answer_completion(body, request, application, owner)
+
+
+async def answer_completion(
+    body: CompletionRequest, request: Request, application: Application, owner: str, *, says: Says = TextCompletion
+) -> Response:
+    """Also for dialects that add something to OpenAI's: `says` makes its words."""
+    question = ask_completion(body, application, owner, says=says)
+    include_usage = body.stream_options is not None and body.stream_options.include_usage
+    return await respond(request, question, stream=bool(body.stream), include_usage=include_usage)
+
+
+def ask_completion(
+    body: CompletionRequest,
+    application: Application,
+    owner: str,
+    *,
+    says: Says = TextCompletion,
+    change: Change = as_it_is,
+) -> Question:
+    """Raises what is wrong with the body, before a model is loaded for it."""
     body.refuse_unsupported()
     name = None if body.model in {None, "", "default"} else body.model
-    asking = _Asking(body, owner)
+    asking = _Asking(body, owner, says, change)
     answers = [
         application.models.generate(partial(asking.build, index), model=name, keep_alive=body.keep_alive)
         for index in range(asking.num_choices)
     ]
-    include_usage = body.stream_options is not None and body.stream_options.include_usage
-    return await respond(request, answers, asking.words, stream=bool(body.stream), include_usage=include_usage)
+    return Question(answers, asking.words)
 
 
 class _Asking:
     """One request on its way to whoever answers it: `n` choices for each prompt, one prompt behind the other."""
 
-    def __init__(self, body: CompletionRequest, owner: str) -> None:
+    def __init__(self, body: CompletionRequest, owner: str, says: Says, change: Change) -> None:
         self._body = body
         self._owner = owner
+        self._says = says
+        self._change = change
+        self._answering: Answering | None = None
         self._prompts = body.prompts
         self._num_each = body.n or 1
         self._model = ""
@@ -131,10 +157,14 @@ class _Asking:
         body.to_generation(self._prompts[0], owner)  # what is wrong shows before a model is loaded for it
 
     def build(self, index: int, answering: Answering) -> GenerationRequest:
-        self._model = answering.name
+        self._answering = answering
         prompt, number = divmod(index, self._num_each)
-        return vary(self._body.to_generation(self._prompts[prompt], self._owner, answering), number + 1)[number]
+        generation = self._body.to_generation(self._prompts[prompt], self._owner, answering)
+        return self._change(vary(generation, number + 1)[number])
 
-    def words(self) -> TextCompletion:
+    def words(self) -> Words:
+        """Called after the first event: only then it is certain who answers."""
+        if self._answering is None:
+            raise RuntimeError("nobody answers yet")
         echoes = [str(prompt) if self._body.echo else "" for prompt in self._prompts for _ in range(self._num_each)]
-        return TextCompletion(self._model, echoes, num_each=self._num_each)
+        return self._says(self._answering, echoes, self._num_each)

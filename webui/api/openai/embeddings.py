@@ -22,6 +22,7 @@ from webui.api.errors import UnsupportedParameter
 from webui.api.hangup import run_while_connected
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.token_ids import are_tokens
+from webui.core.application import Application
 from webui.types import EmbeddingRequest, Embeddings, Priority, Ranking, RerankRequest
 
 MAX_INPUTS = 2048  #: as many as OpenAI takes
@@ -119,13 +120,21 @@ _LIST_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"content": {"applicatio
 @router.post("/embeddings", summary="Turn texts into vectors", response_class=Response, responses=_LIST_RESPONSE)
 async def create_embeddings(body: EmbeddingsRequest, request: Request, application: App, owner: Owner) -> Response:
     """Vectors have length 1, so a dot product is the cosine. A text that is longer than the model reads is an error."""
-    body.refuse_unknown()
-    work = application.embedding_models.embed(body.to_request(owner), model=body.model_name, keep_alive=body.keep_alive)
-    model, embeddings = await run_while_connected(request.receive, get_stopping(request), work)
-    content = await asyncio.to_thread(
-        _embeddings_json, embeddings, model.id, as_base64=body.encoding_format == "base64"
-    )
+    work = collect_embeddings(body, application, owner)
+    content = await run_while_connected(request.receive, get_stopping(request), work)
     return Response(content, media_type="application/json")
+
+
+async def collect_embeddings(
+    body: EmbeddingsRequest, application: Application, owner: str, *, priority: Priority = Priority.API
+) -> bytes:
+    """The JSON of the answer."""
+    body.refuse_unknown()
+    asked = msgspec.structs.replace(body.to_request(owner), priority=priority)
+    model, embeddings = await application.embedding_models.embed(
+        asked, model=body.model_name, keep_alive=body.keep_alive
+    )
+    return await asyncio.to_thread(_embeddings_json, embeddings, model.id, as_base64=body.encoding_format == "base64")
 
 
 @router.post("/rerank", summary="Order documents by a query", response_class=Response, responses=_LIST_RESPONSE)

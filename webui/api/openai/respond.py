@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fastapi import Request
@@ -41,22 +42,29 @@ class Words(Protocol):
         """Behind the end of every choice."""
 
 
-async def respond(
-    request: Request, answers: Sequence[Events], words: Callable[[], Words], *, stream: bool, include_usage: bool
-) -> Response:
-    """`words` is called once the first event is there: only then it is certain who answers."""
-    events, stopping = merge(answers), get_stopping(request)
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request on its way: its answers, one for each choice, which begin when they are read."""
+
+    answers: Sequence[Events]
+    #: called once the first event is there: only then it is certain who answers
+    words: Callable[[], Words]
+
+    async def collect(self) -> dict[str, Any]:
+        """The object of the whole answer."""
+        async with aclosing(merge(self.answers)) as events:
+            first = await anext(events)
+            return await self.words().collect(_chain(first, events))
+
+
+async def respond(request: Request, question: Question, *, stream: bool, include_usage: bool) -> Response:
+    stopping = get_stopping(request)
     if not stream:
-        return JSONResponse(await run_while_connected(request.receive, stopping, _collect(words, events)))
+        return JSONResponse(await run_while_connected(request.receive, stopping, question.collect()))
+    events = merge(question.answers)
     first = await run_while_connected(request.receive, stopping, anext(events))
-    frames = _frames(words(), first, events, request.url.path, include_usage=include_usage)
+    frames = _frames(question.words(), first, events, request.url.path, include_usage=include_usage)
     return EventStream(frames, stopping, farewell=frame(describe(ServerStopping(), request.url.path)))
-
-
-async def _collect(words: Callable[[], Words], events: NumberedEvents) -> dict[str, Any]:
-    async with aclosing(events):
-        first = await anext(events)
-        return await words().collect(_chain(first, events))
 
 
 async def _frames(

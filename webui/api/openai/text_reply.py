@@ -10,13 +10,14 @@ from typing import Any
 from webui import __version__
 from webui.api.gathered import Gathered
 from webui.api.openai.reply import finish_reason, usage_object
+from webui.core.alive import Answering
 from webui.types import Finished, GenerationEvent, ReasoningDelta, TextDelta, TokenLogprobs, Usage
 
 
 class TextCompletion:
     """One answer with its choices; each begins with its echo, which may be empty."""
 
-    def __init__(self, model: str, echoes: Sequence[str], *, num_each: int) -> None:
+    def __init__(self, answering: Answering, echoes: Sequence[str], num_each: int) -> None:
         """`num_each`: choices for each prompt."""
         self._echoes = echoes
         self._num_each = num_each
@@ -26,7 +27,7 @@ class TextCompletion:
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
             "created": int(time.time()),
-            "model": model,
+            "model": answering.name,
             "system_fingerprint": f"glasshouse-{__version__}",
         }
 
