@@ -1,6 +1,7 @@
 """One import while this process serves it: its status, its digest, its lock, and the writing of one append.
 
-Bytes are appended in batches of a mebibyte; the event loop never waits for the disk and a file is never held in memory.
+Bytes are appended in batches of a mebibyte, past the page cache; the event loop never waits for the disk and a file is
+never held in memory.
 What a digest of the sender has proven is remembered, so that what a bad line brought is taken back and nothing else. It
 does not decide when an import begins, is whole or is over: `uploads.py` does.
 """
@@ -20,6 +21,7 @@ from aiofiles.threadpool.binary import AsyncFileIO
 
 from webui.errors import DigestMismatch, DiskFull, NotGguf, TransferError, UploadTooLong, WriteFailed
 from webui.library.gguf_file import MAGIC
+from webui.library.page_cache import BLOCK_BYTES, PageCacheBypass, block_buffer
 from webui.library.part_digest import PartDigest
 from webui.library.part_file import PartFile
 
@@ -131,10 +133,12 @@ async def _append_chunks(upload: Upload, chunks: AsyncIterator[bytes]) -> None:
 
     The batch is filled again and again: new memory for each would cost more than the copying.
     """
-    batch, used = memoryview(bytearray(BATCH_BYTES)), 0
+    batch, used = block_buffer(BATCH_BYTES), 0
+    whole = BATCH_BYTES - upload.status.offset % BLOCK_BYTES  # the first batch ends at a block, and so all others do
     room = upload.missing_bytes
     await _check_margin(upload)
     output = await on_disk(upload.part, aiofiles.open(upload.part.path, "ab", buffering=0))
+    bypass = PageCacheBypass(output.fileno())
     try:
         async for chunk in chunks:
             if len(chunk) > room:
@@ -142,20 +146,20 @@ async def _append_chunks(upload: Upload, chunks: AsyncIterator[bytes]) -> None:
             room -= len(chunk)
             rest = memoryview(chunk)
             while rest:
-                taken = min(len(rest), BATCH_BYTES - used)
+                taken = min(len(rest), whole - used)
                 batch[used : used + taken] = rest[:taken]
                 used, rest = used + taken, rest[taken:]
-                if used == BATCH_BYTES:
-                    used = 0
-                    await _write(upload, output, batch)
+                if used == whole:
+                    used, full, whole = 0, batch[:whole], BATCH_BYTES
+                    await _write(upload, output, bypass, full)
     finally:
         try:
-            await _write(upload, output, batch[:used])
+            await _write(upload, output, bypass, batch[:used])
         finally:
             await on_disk(upload.part, output.close())
 
 
-async def _write(upload: Upload, output: AsyncFileIO, data: memoryview) -> None:
+async def _write(upload: Upload, output: AsyncFileIO, bypass: PageCacheBypass, data: memoryview) -> None:
     """All of `data`, counted as it lands, so that a disk that fills up in the middle leaves the right offset."""
     start = upload.status.offset
     if data[: max(0, len(MAGIC) - start)] != MAGIC[start : start + len(data)]:
@@ -164,11 +168,21 @@ async def _write(upload: Upload, output: AsyncFileIO, data: memoryview) -> None:
         await _check_margin(upload)
     rest = data
     while rest:
-        written = await on_disk(upload.part, output.write(rest))
+        written = await on_disk(upload.part, _write_some(upload.status.offset, output, bypass, rest))
         if upload.digest.num_bytes == upload.status.offset:
             upload.digest.update(rest[:written])
         upload.set_offset(upload.status.offset + written)
         rest = rest[written:]
+
+
+async def _write_some(offset: int, output: AsyncFileIO, bypass: PageCacheBypass, data: memoryview) -> int:
+    bypass.choose(offset, len(data))
+    try:
+        return await output.write(data)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not bypass.give_up():
+            raise
+        return await output.write(data)
 
 
 async def _check_margin(upload: Upload) -> None:

@@ -1,4 +1,5 @@
 """The file that a download writes: it counts, computes the SHA-256 on the way, and takes no byte more than announced.
+It is written past the page cache.
 
 It has the methods that huggingface-hub's `http_get` uses of a file. It does not know where the bytes come from.
 """
@@ -17,8 +18,9 @@ from typing import BinaryIO, cast
 from webui.errors import DiskFull, DownloadDamaged, NotGguf, WriteFailed
 from webui.library.gguf_file import MAGIC
 from webui.library.hub.file_lock import lock_file
+from webui.library.page_cache import BLOCK_BYTES, PageCacheBypass, block_buffer
 
-_READ_BYTES = 1 << 20
+_READ_BYTES = _BATCH_BYTES = 1 << 20
 _REPORT_SECONDS = 0.25
 _MARGIN_EVERY_BYTES = 64 << 20  #: how often free space is asked for
 
@@ -42,6 +44,7 @@ class ReceivedFile(io.RawIOBase):
         self._next_check = 0
         self._hash = hashlib.sha256()
         self._position = 0
+        self._batch = block_buffer(_BATCH_BYTES)
         try:
             self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
         except OSError as error:
@@ -49,6 +52,7 @@ class ReceivedFile(io.RawIOBase):
         if not lock_file(cast("BinaryIO", self._file)):
             self._file.close()
             raise WriteFailed(name, "another Glasshouse is fetching it")
+        self._bypass = PageCacheBypass(self._file.fileno())
 
     def read_what_is_here(self, report: Callable[[int], None]) -> None:
         """Comes first. A hash cannot be kept across processes: what an earlier one left is read again."""
@@ -74,10 +78,7 @@ class ReceivedFile(io.RawIOBase):
         self._check_space(len(data))
         rest = memoryview(data)
         while rest:
-            try:
-                count = self._file.write(rest)
-            except OSError as error:
-                raise self._explain(error) from error
+            count = self._write_some(rest)
             self._hash.update(rest[:count])
             self._position += count
             rest = rest[count:]
@@ -103,6 +104,21 @@ class ReceivedFile(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+    def _write_some(self, data: memoryview) -> int:
+        """As much as goes at once, from memory that begins at a block; where that is not the file's, up to a block."""
+        batch = self._batch[: min(len(data), _BATCH_BYTES - self._position % BLOCK_BYTES)]
+        batch[:] = data[: len(batch)]
+        self._bypass.choose(self._position, len(batch))
+        try:
+            try:
+                return self._file.write(batch)
+            except OSError as error:
+                if error.errno != errno.EINVAL or not self._bypass.give_up():
+                    raise
+                return self._file.write(batch)
+        except OSError as error:
+            raise self._explain(error) from error
 
     def _read(self) -> bytes:
         try:
