@@ -111,17 +111,36 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default=[], description="Further host names the server answers to"
     )
+    inspect_from: Literal["machine", "house"] = Field(
+        default="machine",
+        description="Who may look at API requests at /inspect: this machine, or the house: whoever is signed in",
+    )
     require_key: bool = Field(
         default=False, description="Ask on this machine too: programs for an API key, browsers for the passphrase"
     )
     allowed_origins: Annotated[list[str], NoDecode] = Field(
         default=[], description="Web pages elsewhere that may use the API from a browser, such as http://localhost:3000"
     )
+    vision: bool = Field(
+        default=True, description="Let models see images through the projector (mmproj) beside their file"
+    )
     read_ahead: bool = Field(
         default=True, description="Read messages while they are typed, so that answers begin at once"
     )
+    response_cache: str | None = Field(
+        default=None,
+        pattern=r"^(off|memory|(redis|rediss|unix)://\S+)$",
+        description="Answer identical requests at temperature 0, or with a seed, from a cache: off, memory, redis://…",
+    )
+    response_cache_mb: int = Field(
+        default=64, ge=1, le=2**20, description="Memory for these answers, in MiB (of a Redis: its own maxmemory)"
+    )
+    response_cache_age: str = Field(default="1h", description="How long such an answer is told again: 90, 5m, 1h, never")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error"
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Lines for people (text), or one JSON object a line (json)"
     )
 
     _lists = field_validator("extra_models_dirs", "allowed_hosts", "allowed_origins", mode="before")(_split_list)
@@ -133,12 +152,12 @@ class Settings(BaseSettings):
         for origin in origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(
-                    f"“{origin[:60]}” is no origin: write it like https://app.example, http://localhost:* for every port, "
-                    "or vscode-webview://*. “*” would let every page of the web use this server"
+                    f"“{origin[:60]}” is no origin: write it like https://app.example, http://localhost:* for every "
+                    "port, or vscode-webview://*. “*” would let every page of the web use this server"
                 )
         return origins
 
-    @field_validator("idle_unload")
+    @field_validator("idle_unload", "response_cache_age")
     @classmethod
     def _is_duration(cls, value: str | None) -> str | None:
         if value is not None:
@@ -176,6 +195,11 @@ class Settings(BaseSettings):
     def needs_passphrase(self) -> bool:
         """Whether anybody is asked for it."""
         return self.sign_in and (self.is_shared or self.require_key or self.passphrase is not None)
+
+    @property
+    def response_cache_seconds(self) -> float:
+        """`response_cache_age` in seconds, negative for ever."""
+        return parse_duration(self.response_cache_age)
 
     @property
     def is_shared(self) -> bool:

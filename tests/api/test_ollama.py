@@ -139,7 +139,7 @@ async def test_an_empty_request_loads_and_keep_alive_0_unloads(client: httpx.Asy
         (ask("hi", options={"temprature": 1}), 400, "temprature"),
         (ask("hi", options={"temperature": 99}), 400, "temperature"),
         (ask("hi", colour="red"), 400, "colour"),
-        ({"model": STARTER, "messages": [{"role": "user", "content": "?", "images": ["aGk="]}]}, 400, "Images"),
+        ({"model": STARTER, "messages": [{"role": "user", "content": "?", "images": ["aGk="]}]}, 400, "no image"),
         ({"messages": []}, 400, "model"),
     ],
 )

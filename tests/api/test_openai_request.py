@@ -91,11 +91,11 @@ def test_what_changes_nothing_is_taken(name: str, value: object) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]},
+        {"role": "user", "content": [{"type": "file", "file": {"file_data": "data:"}}]},
         {"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]},
     ],
 )
-def test_messages_that_need_more_than_text_are_refused(message: dict[str, Any]) -> None:
+def test_messages_that_need_more_than_text_and_images_are_refused(message: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedParameter):
         request(messages=[message]).to_generation("")
 

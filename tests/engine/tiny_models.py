@@ -31,7 +31,7 @@ SLIDING = ("gemma3", "gpt-oss")  #: some layers see a window only
 RECURRENT = ("mamba",)
 HYBRID = ("lfm2", "falcon-h1", "qwen35")  #: attention and a recurrent state
 KINDS = (*ATTENTION, *SLIDING, *RECURRENT, *HYBRID)
-MORE_KINDS = ("phi3", "qwen3", "deepseek2", "mamba2")  #: whose memory is one of the kinds above; to count bytes with
+MORE_KINDS = ("phi3", "qwen2vl", "qwen3", "deepseek2", "mamba2")  #: whose memory is one of the kinds above; to count bytes with
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +222,11 @@ def _write_qwen2(weights: _Weights) -> None:
         weights.norm(f"{block}.attn_norm")
         weights.attention(block, has_biases=True)
         weights.feed_forward(block)
+
+
+def _write_qwen2vl(weights: _Weights) -> None:
+    _write_qwen2(weights)
+    weights.writer.add_rope_dimension_sections([4, 6, 6, 0])
 
 
 def _write_qwen3(weights: _Weights) -> None:
@@ -468,6 +473,7 @@ def _write_qwen35(weights: _Weights) -> None:
 _WRITERS: dict[str, Callable[[_Weights], None]] = {
     "llama": _write_llama,
     "qwen2": _write_qwen2,
+    "qwen2vl": _write_qwen2vl,
     "qwen3": _write_qwen3,
     "phi3": _write_phi3,
     "deepseek2": _write_deepseek2,

@@ -16,13 +16,14 @@ from tests.engine.tiny_models import WIDTH
 
 IMAGE, PATCH, MERGE = 64, 8, 2  #: pixels of a side; of a patch's side; patches of a side that become one row ("gemma3")
 NUM_PATCHES = (IMAGE // PATCH) ** 2
-NUM_ROWS = {"mlp": NUM_PATCHES, "gemma3": NUM_PATCHES // MERGE**2}  #: of one image, by kind
+NUM_ROWS = {"mlp": NUM_PATCHES, "gemma3": NUM_PATCHES // MERGE**2, "qwen2vl_merger": 20}  #: of one image, at least
 _WIDE, _HEADS, _LAYERS = 96, 2, 2
 _EMBEDDING = 32  #: numbers of a patch
 
 
 def write_tiny_projector(folder: Path, kind: str, *, width: int = WIDTH, seed: int = 2) -> Path:
-    """Write `folder/mmproj-tiny-<kind>.gguf`. "mlp" (LLaVA) is computed like text, "gemma3" in both directions."""
+    """Write `folder/mmproj-tiny-<kind>.gguf`. "mlp" (LLaVA) is computed like text, "gemma3" in both directions, and the
+    rows of "qwen2vl_merger" stand in two dimensions; their number depends on the image's size."""
     path = folder / f"mmproj-tiny-{kind}.gguf"
     writer = gguf.GGUFWriter(path, "clip")
     random = np.random.default_rng(seed)
@@ -33,8 +34,11 @@ def write_tiny_projector(folder: Path, kind: str, *, width: int = WIDTH, seed: i
 
     _describe(writer, kind, width)
     add("v.patch_embd.weight", _EMBEDDING, 3, PATCH, PATCH)
-    add("v.patch_embd.bias", _EMBEDDING)
-    add("v.position_embd.weight", NUM_PATCHES, _EMBEDDING)
+    if kind == "qwen2vl_merger":
+        add("v.patch_embd.weight.1", _EMBEDDING, 3, PATCH, PATCH)
+    else:
+        add("v.patch_embd.bias", _EMBEDDING)
+        add("v.position_embd.weight", NUM_PATCHES, _EMBEDDING)
     for layer in range(_LAYERS):
         block = f"v.blk.{layer}"
         for name in ("attn_q", "attn_k", "attn_v", "attn_out"):
@@ -52,6 +56,13 @@ def write_tiny_projector(folder: Path, kind: str, *, width: int = WIDTH, seed: i
         add("v.post_ln.bias", _EMBEDDING)
         add("mm.soft_emb_norm.weight", _EMBEDDING, mean=1.0)
         add("mm.input_projection.weight", _EMBEDDING, width)
+    elif kind == "qwen2vl_merger":
+        add("v.post_ln.weight", _EMBEDDING, mean=1.0)
+        add("v.post_ln.bias", _EMBEDDING)
+        add("mm.0.weight", 4 * _EMBEDDING, 4 * _EMBEDDING)
+        add("mm.0.bias", 4 * _EMBEDDING)
+        add("mm.2.weight", width, 4 * _EMBEDDING)
+        add("mm.2.bias", width)
     else:
         add("mm.0.weight", width, _EMBEDDING)
         add("mm.0.bias", width)

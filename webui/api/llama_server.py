@@ -129,7 +129,7 @@ async def get_props(application: App) -> dict[str, Any]:
         "total_slots": page.num_slots,
         "model_alias": page.model.id,
         "model_path": str(page.model.path),
-        "modalities": {"vision": False, "audio": False},
+        "modalities": {"vision": page.sees, "audio": False},
         "chat_template": defaults.chat_template or details.chat_template or "",
         "build_info": f"glasshouse-{__version__}",
     }

@@ -116,17 +116,17 @@ def _figures(model: ModelFile, end: Finished) -> dict[str, Any]:
 
 
 async def _list_entries(application: Application) -> list[ModelEntry]:
-    loaded = {each.model.id: each.context_tokens for each in application.models.alive if each.state == "ready"}
+    loaded = {each.model.id: each for each in application.models.alive if each.state == "ready"}
     return [
         ModelEntry(
             id=name,
-            type=_TYPES.get(model.kind or "", "llm"),
+            type="vlm" if model.id in loaded and loaded[model.id].sees else _TYPES.get(model.kind or "", "llm"),
             publisher=_publisher(model, application.settings.models_dir),
             arch=model.architecture,
             quantization=model.quantization,
             state="loaded" if model.id in loaded else "not-loaded",
             max_context_length=model.context_train,
-            loaded_context_length=loaded.get(model.id),
+            loaded_context_length=loaded[model.id].context_tokens if model.id in loaded else None,
         )
         for name, model in await list_usable(application)
     ]

@@ -24,6 +24,7 @@ class AliveModel(Value, frozen=True):
     device: str | None = None
     gpu_layers: int | None = None
     num_slots: int = 0  #: sequences that fit side by side; 0 where the model does not write
+    sees: bool = False  #: messages may have images; once it is loaded
     seconds_left: float | None = None  #: until it goes because nobody uses it; None: it is used, or it stays
     load: EngineLoad = EngineLoad()
 
@@ -57,6 +58,7 @@ def describe_alive(live: LiveModel, *, is_page: bool, seconds_left: float | None
         device=status.info.device if status.info else None,
         gpu_layers=options.gpu_layers if options else None,
         num_slots=options.num_slots if options and live.target.model.kind == "chat" else 0,
+        sees=status.info is not None and status.info.sees,
         seconds_left=seconds_left,
         load=status.load,
     )

@@ -16,12 +16,13 @@ import msgspec
 
 from webui.config import Settings
 from webui.core.neighbours import Neighbours, memory_beside
-from webui.errors import LoadFailed, NoModel
+from webui.errors import LoadFailed, ModelTooBig, NoModel
 from webui.library.embedding_fit import plan_embedding_fit
 from webui.library.fit_ladder import FitStep, ladder
 from webui.library.gguf import GgufHeader, ensure_chat_model, read_header
 from webui.library.hardware import count_physical_cores, read_memory
 from webui.library.memory_fit import FitPlan, Wishes, plan_fit
+from webui.library.projector_fit import Projector, find_projector
 from webui.types import EngineOptions, FlashAttention, KvType, Memory, ModelFile
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class Needs:
     wishes: Wishes
     settings: Settings
     draft_path: Path | None
+    projector: Projector | None = None  #: None: it does not see
 
     @property
     def is_chat(self) -> bool:
@@ -107,12 +109,20 @@ class Needs:
         name, wishes = self.target.model.name, self.wishes
         if not self.is_chat:
             return plan_embedding_fit(self.header, name, memory, threads=wishes.threads, gpu_layers=wishes.gpu_layers)
-        return self.finish(plan_fit(self.header, name, memory, wishes))
+        try:
+            return self.finish(plan_fit(self.header, name, memory, wishes))
+        except ModelTooBig:
+            if self.projector is None:
+                raise
+        _log.warning("There is no room for the projector of %s, which does without sight", name)
+        return replace(self, projector=None, wishes=replace(wishes, projector_bytes=0)).plan(memory)
 
     def finish(self, plan: FitPlan) -> FitPlan:
         """With what an engine is told beside its memory."""
         options = msgspec.structs.replace(
-            _with_files(plan.options, self.settings, self.draft_path), chat_template=self.target.chat_template
+            _with_files(plan.options, self.settings, self.draft_path),
+            chat_template=self.target.chat_template,
+            mmproj_path=str(self.projector.path.resolve()) if self.projector is not None else None,
         )
         return replace(plan, options=options)
 
@@ -123,13 +133,16 @@ def read_needs(settings: Settings, target: Target) -> Needs:
     header = read_header(target.model.path)
     if target.model.problem is not None:
         raise LoadFailed(target.model.name, target.model.problem)
-    draft = draft_path = None
+    draft = draft_path = projector = None
     if target.model.kind not in {"embedding", "rerank"}:
         ensure_chat_model(header, target.model.name)
         draft_path = _find_draft(settings, target)
         draft = _read_draft(draft_path, target.model, header)
-    wishes = _wishes(settings, target, draft)
-    return Needs(target, header, wishes, settings, draft_path if draft is not None else None)
+        projector = find_projector(target.model.path, header) if settings.vision else None
+    wishes = replace(
+        _wishes(settings, target, draft), projector_bytes=projector.num_bytes if projector is not None else 0
+    )
+    return Needs(target, header, wishes, settings, draft_path if draft is not None else None, projector)
 
 
 def _find_draft(settings: Settings, target: Target) -> Path | None:

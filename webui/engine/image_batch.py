@@ -12,6 +12,7 @@ import llama_cpp
 import numpy as np
 
 from webui.engine.chunk import Chunk
+from webui.engine.image_span import ImagePart
 from webui.engine.projector import Projector
 
 
@@ -22,6 +23,8 @@ class ImageBatch:
         self._context = context
         self._projector = projector
         self._batch = llama_cpp.llama_batch_init(capacity, projector.width, 1)
+        self._places = (llama_cpp.llama_pos * (4 * capacity))()  # of four dimensions, one behind the other
+        self._batch.pos = ctypes.cast(self._places, ctypes.POINTER(llama_cpp.llama_pos))
 
     def decode(self, chunk: Chunk) -> int:
         """Compute the chunk, which is one of an image's. Returns llama.cpp's status."""
@@ -31,8 +34,8 @@ class ImageBatch:
         batch = self._batch
         rows = np.ascontiguousarray(self._projector.rows(part)[offset : offset + chunk.count], np.float32)
         ctypes.memmove(batch.embd, rows.ctypes.data, rows.nbytes)
+        self._set_places(chunk, part, offset)
         for row in range(chunk.count):
-            batch.pos[row] = chunk.start + row
             batch.n_seq_id[row] = 1
             batch.seq_id[row][0] = chunk.slot
             batch.logits[row] = bool(chunk.num_outputs) and row == chunk.count - 1
@@ -44,3 +47,12 @@ class ImageBatch:
             return int(llama_cpp.llama_decode(self._context, batch))
         finally:
             llama_cpp.llama_set_causal_attn(self._context, True)
+
+    def _set_places(self, chunk: Chunk, part: ImagePart, offset: int) -> None:
+        first = chunk.sequence.place(chunk.start - offset)
+        places = np.ctypeslib.as_array(self._places)
+        if part.places is None:
+            places[: chunk.count] = np.arange(first + offset, first + offset + chunk.count)
+        else:
+            behind = np.array([[first], [first], [first], [0]], np.int32)  # the fourth dimension counts from nowhere
+            places[: 4 * chunk.count] = (part.places[:, offset : offset + chunk.count] + behind).reshape(-1)

@@ -12,6 +12,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 _SIGN = np.uint32(0x80000000)
 
@@ -31,10 +32,19 @@ class ImagePart:
     ids: list[int]
     is_whole: bool  #: its rows see each other in both directions, so one step computes them all
     source: bytes  #: the image as it was sent, should its rows have to be made again
+    num_places: int  #: that it takes of the sequence, fewer than rows where these stand in two dimensions
+    #: where each row stands behind the image's first place, in four dimensions (M-RoPE): an array of 4 × rows; None: one
+    #: behind the other
+    places: NDArray[np.int32] | None = None
 
     @property
     def count(self) -> int:
         return len(self.ids)
+
+    @property
+    def num_saved(self) -> int:
+        """By so much what follows moves up."""
+        return self.count - self.num_places
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ computes something else.
 
 A whole state can be saved and restored in all of them. A state is only ever what `save` returned: llama.cpp aborts on
 some damaged states, so bytes that were elsewhere in the meantime (on disk) must be checked before they come here.
-It does not know whose slots these are.
+
+llama.cpp counts places, everybody else counts tokens. They differ behind an image whose rows stand in two dimensions,
+so a slot's images are noted here, and saved with its state. It does not know whose slots these are.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ import struct
 
 import llama_cpp
 
-_LENGTH = struct.Struct("<I")  # behind llama.cpp's own bytes: how many tokens the state holds
+_LENGTH = struct.Struct("<I")  # behind llama.cpp's own bytes: how many places the state holds
+_IMAGE = struct.Struct("<II")  # behind that, where there are any: where an image ends, and by how much what follows moves up
+_IMAGES = struct.Struct("<I6s")  # and behind these: how many there are
+_HAS_IMAGES = b"IMAGES"
 _END = -1  # for llama.cpp: up to the last position
 
 _new_bytes = ctypes.pythonapi.PyBytes_FromStringAndSize
@@ -55,6 +60,7 @@ class LlamaMemory:
         self._shares_cells = shares_cells
         self._is_quantized = is_quantized
         self._sharers: set[int] = set()  # slots that may have cells in common with others
+        self._images: dict[int, list[tuple[int, int]]] = {}  # of a slot: where one ends, what it saves
         self._is_shift_pending = False
 
     @property
@@ -69,6 +75,12 @@ class LlamaMemory:
 
     def trim(self, slot: int, length: int) -> bool:
         """Keep the first `length` tokens. False: the memory cannot, and the slot is as it was."""
+        is_trimmed = self._trim(slot, self._place(slot, length))
+        if is_trimmed:
+            self._set_images(slot, self._images_before(slot, length))
+        return is_trimmed
+
+    def _trim(self, slot: int, length: int) -> bool:
         if length >= self._length(slot):
             return length == self._length(slot)
         if length == 0:
@@ -81,11 +93,17 @@ class LlamaMemory:
 
     def copy(self, source: int, target: int, length: int) -> bool:
         """Put the first `length` tokens of `source` into the empty `target`. False: it cannot, the target is empty."""
+        is_copied = self._copy(source, target, self._place(source, length))
+        if is_copied:
+            self._set_images(target, self._images_before(source, length))
+        return is_copied
+
+    def _copy(self, source: int, target: int, length: int) -> bool:
         held = self._length(source)
         if not 0 < length <= held or (self._has_state and length < held):
             return False
         is_copied = self._share(source, target, length) if self._shares_cells else self._duplicate(source, target)
-        if is_copied and self.trim(target, length):
+        if is_copied and self._trim(target, length):
             return True
         self.clear(target)
         return False
@@ -94,16 +112,28 @@ class LlamaMemory:
         """Forget everything in `slot`. Never fails. The pages of its cells stay resident."""
         llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, _END)
         self._sharers.discard(slot)
+        self._images.pop(slot, None)
 
     def save(self, slot: int) -> bytes | None:
         """The whole state of a slot; None when there is none, or none to be had before the next step."""
         if self._length(slot) == 0 or self._is_shift_pending:  # llama.cpp would save new positions with old keys
             return None
-        return self._read_state(slot, llama_cpp.LLAMA_STATE_SEQ_FLAGS_NONE)
+        state = self._read_state(slot, llama_cpp.LLAMA_STATE_SEQ_FLAGS_NONE)
+        images = self._images.get(slot)
+        if state is None or not images:
+            return state
+        return b"".join([state, *(_IMAGE.pack(*each) for each in images), _IMAGES.pack(len(images), _HAS_IMAGES)])
 
     def restore(self, slot: int, state: bytes) -> bool:
         """Put what `save` returned into the empty `slot`. False: the memory refused (no room); the slot is empty."""
+        images: list[tuple[int, int]] = []
+        if state.endswith(_HAS_IMAGES):
+            count, _ = _IMAGES.unpack_from(state, len(state) - _IMAGES.size)
+            start = len(state) - _IMAGES.size - count * _IMAGE.size
+            images = [_IMAGE.unpack_from(state, start + index * _IMAGE.size) for index in range(count)]
+            state = state[:start]
         if self._write_state(slot, state, llama_cpp.LLAMA_STATE_SEQ_FLAGS_NONE):
+            self._set_images(slot, images)
             return True
         self.clear(slot)
         return False
@@ -116,7 +146,7 @@ class LlamaMemory:
         Cells that other slots share cannot move, and quantized keys cannot be turned: llama.cpp crashes unless a head's
         width is a multiple of 64.
         """
-        can_shift = self.can_trim and not self._is_quantized and llama_cpp.llama_memory_can_shift(self._memory)
+        can_shift = self.can_trim and not self._is_quantized and slot not in self._images and llama_cpp.llama_memory_can_shift(self._memory)
         if not can_shift or slot in self._sharers or keep + discard >= self._length(slot):
             return False
         if not llama_cpp.llama_memory_seq_rm(self._memory, slot, keep, keep + discard):
@@ -125,6 +155,12 @@ class LlamaMemory:
         self._is_shift_pending = True
         return True
 
+    def note_image(self, slot: int, end: int, num_saved: int) -> None:
+        """An image was computed that ends before the token `end` of `slot`, and takes `num_saved` places less than it
+        has rows."""
+        if num_saved:
+            self._images.setdefault(slot, []).append((end, num_saved))
+
     def note_step(self) -> None:
         """A batch was decoded: llama.cpp has done what was pending."""
         self._is_shift_pending = False
@@ -132,9 +168,21 @@ class LlamaMemory:
     # --- how ---------------------------------------------------------------------------------------------------------
 
     def _length(self, slot: int) -> int:
-        """Tokens that `slot` holds: positions count from 0 without gaps."""
+        """Places that `slot` holds: they count from 0, and behind the last token there is none."""
         last: int = llama_cpp.llama_memory_seq_pos_max(self._memory, slot)
         return last + 1
+
+    def _place(self, slot: int, length: int) -> int:
+        """The place behind the first `length` tokens."""
+        return length - sum(saved for _, saved in self._images_before(slot, length))
+
+    def _images_before(self, slot: int, length: int) -> list[tuple[int, int]]:
+        return [(end, saved) for end, saved in self._images.get(slot, ()) if end <= length]
+
+    def _set_images(self, slot: int, images: list[tuple[int, int]]) -> None:
+        self._images.pop(slot, None)
+        if images:
+            self._images[slot] = images
 
     def _reaches_back(self, slot: int, length: int) -> bool:
         """Whether all that a token at `length` attends to is still there: windows forget without a word.

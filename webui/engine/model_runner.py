@@ -203,9 +203,10 @@ class LlamaRunner:
         batch, row = self._batch, 0
         self._outputs = []
         for chunk in chunks:
+            first = chunk.sequence.place(chunk.start)
             for offset, token in enumerate(chunk.tokens):
                 batch.token[row] = token
-                batch.pos[row] = chunk.start + offset
+                batch.pos[row] = first + offset
                 batch.n_seq_id[row] = 1
                 batch.seq_id[row][0] = chunk.slot
                 has_output = offset >= chunk.count - chunk.num_outputs
@@ -220,7 +221,10 @@ class LlamaRunner:
         if self._images is None:
             raise RuntimeError("there is no projector for an image")
         self._outputs = [chunk.count - 1] if chunk.num_outputs else []
-        return self._images.decode(chunk)
+        status = self._images.decode(chunk)
+        if status == 0 and chunk.image is not None and chunk.start + chunk.count == chunk.image.end:
+            self._memory.note_image(chunk.slot, chunk.image.end, chunk.image.part.num_saved)
+        return status
 
     def acquire_adapters(self, adapters: Variant) -> None:
         self._adapters.acquire(adapters)

@@ -1,8 +1,8 @@
 """The projector: what a model sees images through, an mmproj file that llama.cpp's mtmd loads beside it.
 
 It turns an image into what stands for it in a prompt: tokens of the model's own that mark it, and rows of numbers in
-place of tokens. Rows are kept for a while, since a chat sends its images again with every turn. Positions of images in
-several dimensions (M-RoPE) are not supported: such a model is loaded, and does not see. It does not know prompts.
+place of tokens. Rows are kept for a while, since a chat sends its images again with every turn. It does not know
+prompts.
 """
 
 from __future__ import annotations
@@ -24,17 +24,15 @@ from webui.engine.image_span import ImagePart, image_ids
 from webui.engine.pictures import Picture, decode_picture
 from webui.engine.state_key import file_identity
 from webui.engine.vision import NoVision
-from webui.errors import InvalidRequest
+from webui.errors import ImagesNotSupported, InvalidRequest
 from webui.types import EngineOptions, Image
 
 Rows = NDArray[np.float32]
 Look = tuple[list[int] | ImagePart, ...]
 
-ROWS_BYTES = 128 << 20
-LOOKS_BYTES = 64 << 20
-
-
-_M_ROPE = (llama_cpp.LLAMA_ROPE_TYPE_MROPE, llama_cpp.LLAMA_ROPE_TYPE_IMROPE)
+ROWS_BYTES = 64 << 20  #: some dozens of images; counted in the plan of a load (library.projector_fit)
+LOOKS_BYTES = 32 << 20
+_ELSEWHERE = 1000  #: a place in a prompt
 
 
 class Projector:
@@ -87,7 +85,10 @@ class Projector:
                 part_key = key + index.to_bytes(4, "big")
                 ids = image_ids(part_key, mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk))
                 is_whole = bool(mtmd_cpp.mtmd_decode_use_non_causal(self._context, chunk))
-                part, rows = ImagePart(part_key, ids, is_whole, data), self._rows_of(chunk)
+                places = _places_of(chunk) if mtmd_cpp.mtmd_decode_use_mrope(self._context) else None
+                num_places = mtmd_cpp.mtmd_input_chunk_get_n_pos(chunk)
+                part = ImagePart(part_key, ids, is_whole, data, num_places, places)
+                rows = self._rows_of(chunk)
                 self._rows.put(part_key, rows, rows.nbytes)
                 yield part, rows
 
@@ -119,8 +120,6 @@ def load_vision(model: llama_cpp.llama_model_p, options: EngineOptions, log: Any
     blind. `log`: llama.cpp's log callback."""
     if options.mmproj_path is None:
         return NoVision()
-    if llama_cpp.llama_model_rope_type(model) in _M_ROPE:
-        return NoVision("It counts the places of an image in several dimensions, which is not supported yet.")
     mtmd_cpp.mtmd_helper_log_set(log, None)
     params = mtmd_cpp.mtmd_context_params_default()
     params.use_gpu = options.gpu_layers != 0
@@ -135,6 +134,22 @@ def load_vision(model: llama_cpp.llama_model_p, options: EngineOptions, log: Any
     identity = hashlib.blake2b(repr(file_identity(Path(options.mmproj_path))).encode(), digest_size=32).digest()
     width = llama_cpp.llama_model_n_embd_inp(model)
     return Projector(context, width=width, batch_tokens=options.batch_tokens, identity=identity)
+
+
+def _places_of(chunk: Any) -> NDArray[np.int32]:
+    """Where the rows stand behind the image's first place: in time, down, across, and in a fourth dimension. Raises
+    ImagesNotSupported where that depends on more than the image."""
+    tokens = mtmd_cpp.mtmd_input_chunk_get_tokens_image(chunk)
+    count = mtmd_cpp.mtmd_image_tokens_get_n_tokens(tokens)
+    found = []
+    for first in (0, _ELSEWHERE):
+        array = (mtmd_cpp.mtmd_decoder_pos * count)()
+        mtmd_cpp.mtmd_helper_image_get_decoder_pos(tokens, first, array)
+        found.append(np.array([[each.t, each.y, each.x, each.z] for each in array], np.int32).T - first)
+    here, elsewhere = found
+    if not (here[:3] == elsewhere[:3]).all():
+        raise ImagesNotSupported("Its projector places images in a way that is not supported yet.")
+    return here
 
 
 def _text_of(chunk: Any) -> list[int]:

@@ -86,6 +86,10 @@ class Sequence:
         image = self._image_at(length)
         return length if image is None else image.start
 
+    def place(self, index: int) -> int:
+        """Where the token of this index, which is not inside an image, stands for the model."""
+        return index - sum(span.part.num_saved for span in self.images if span.end <= index)
+
     def _image_at(self, position: int) -> ImageSpan | None:
         return next((span for span in self.images if span.start <= position < span.end), None)
 

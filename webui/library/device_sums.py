@@ -19,11 +19,13 @@ _MAX_RESERVE_BYTES = 256 << 20
 
 
 class DeviceSums:
-    """`draft` is a second model beside it, with a KV memory of the same shape."""
+    """`draft` is a second model beside it, with a KV memory of the same shape; `projector_bytes` what it sees through
+    takes, all of it on the first GPU that has layers, or in RAM."""
 
-    def __init__(self, sizes: ModelSizes, draft: ModelSizes | None, memory: Memory) -> None:
+    def __init__(self, sizes: ModelSizes, draft: ModelSizes | None, memory: Memory, projector_bytes: int = 0) -> None:
         self._sizes = sizes
         self._draft = draft
+        self._projector = projector_bytes
         self._memory = memory
 
     @property
@@ -70,14 +72,14 @@ class DeviceSums:
             weights_bytes=sizes.weights - sizes.offloaded_weights(layers),
             kv_bytes=sizes.kv(shape) - sum(gpu.kv_bytes for gpu in gpus),
             compute_bytes=sizes.compute(shape),
-            other_bytes=sizes.process + draft + (_GPU_PROCESS_BYTES if layers else 0),
+            other_bytes=sizes.process + draft + (_GPU_PROCESS_BYTES if layers else self._projector),
             num_layers=sizes.num_layers - sum(gpu.num_layers for gpu in gpus),
         )
 
     def _gpu_uses(self, shape: KvShape, layers: int) -> Iterator[DeviceUse]:
         sizes = self._sizes
         costs = _LayerCosts(sizes, shape)
-        draft = self._draft_bytes(shape) if layers else 0
+        others = self._draft_bytes(shape) + self._projector if layers else 0
         runs = split_layers(sizes.num_layers, layers, self._free_vram)
         for gpu, (first, end) in zip(self._memory.gpus, runs, strict=True):
             is_used = first < end
@@ -89,10 +91,10 @@ class DeviceSums:
                 weights_bytes=costs.of((first, end)) - kv,
                 kv_bytes=kv,
                 compute_bytes=sizes.compute(shape) if is_used else 0,
-                other_bytes=draft if is_used else 0,
+                other_bytes=others if is_used else 0,
                 num_layers=min(end, sizes.num_layers) - min(first, sizes.num_layers),
             )
-            draft = 0 if is_used else draft
+            others = 0 if is_used else others
 
     def _draft_bytes(self, shape: KvShape) -> int:
         """A second model with a KV memory of the same shape; counted wherever it may go."""
@@ -100,10 +102,10 @@ class DeviceSums:
         return 0 if draft is None else draft.vocabulary + draft.weights + draft.kv(shape) + draft.compute(shape)
 
     def _rooms(self, shape: KvShape) -> list[int]:
-        """What each GPU has for layers. A draft model goes to the first one."""
+        """What each GPU has for layers. A draft model and a projector go to the first one."""
         overhead = self._sizes.compute(shape) + _GPU_MARGIN_BYTES
         rooms = [free - overhead for free in self._free_vram]
-        rooms[0] -= self._draft_bytes(shape)
+        rooms[0] -= self._draft_bytes(shape) + self._projector
         return rooms
 
 

@@ -25,6 +25,7 @@ class Wishes:
     flash_attention: FlashAttention = "auto"
     parked_bytes: int | None = None
     draft: GgufHeader | None = None  #: of a small model that guesses ahead
+    projector_bytes: int = 0  #: of what it sees through; it goes where layers go first
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class DeviceUse:
     weights_bytes: int = 0
     kv_bytes: int = 0
     compute_bytes: int = 0
-    other_bytes: int = 0  #: the engine's process, a GPU's runtime, a draft model
+    other_bytes: int = 0  #: the engine's process, a GPU's runtime, a draft model, a projector
     num_layers: int = 0  #: layers that are computed there
     reserved_bytes: int = 0  #: of what is free, kept for everybody else on the machine
 

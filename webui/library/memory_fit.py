@@ -76,7 +76,7 @@ class _Planner:
     def __init__(self, header: GgufHeader, memory: Memory, wishes: Wishes, can_offload: bool) -> None:
         self._sizes = ModelSizes(header, wishes.kv_type, wishes.flash_attention)
         draft = ModelSizes(wishes.draft, "f16", "auto") if wishes.draft else None
-        self._devices = DeviceSums(self._sizes, draft, memory)
+        self._devices = DeviceSums(self._sizes, draft, memory, wishes.projector_bytes)
         self._wishes = wishes
         self._gpu_layers: dict[KvShape, int] = {}
         self._offloads = bool(memory.gpus) and wishes.gpu_layers != 0 and can_offload

@@ -1,7 +1,7 @@
 """Content blocks of messages, and what the model reads of them.
 
-One of Anthropic's messages may be several of ours: tools' results are messages of their own. Images and documents are
-refused until the engine sees them.
+One of Anthropic's messages may be several of ours: tools' results are messages of their own. Documents are refused: the
+engine sees images and text.
 """
 
 from __future__ import annotations
@@ -13,9 +13,19 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from webui.api.errors import ParameterError, UnsupportedParameter
+from webui.api.images import MessageContent, read_base64, read_image_url
 from webui.types import Message, ToolCall
 
 Role = Literal["user", "assistant", "system"]
+
+
+class ImageSource(BaseModel):
+    """Base64 in `data`, or a data URL in `url`."""
+
+    type: str
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
 
 
 class Block(BaseModel):
@@ -30,6 +40,7 @@ class Block(BaseModel):
     tool_use_id: str | None = None
     content: str | list[Block] | None = Field(None, description="Of a tool's result")
     is_error: bool | None = None
+    source: ImageSource | None = Field(None, description="Of an image")
 
 
 class MessageParam(BaseModel):
@@ -45,12 +56,14 @@ class MessageParam(BaseModel):
         for block in self.content:
             _check(block, where, self.role)
             if block.type == "tool_result":
-                yield Message(role="tool", content=_result_text(block, where), tool_call_id=block.tool_use_id or "")
+                yield _result(block, where)
         kept = [block for block in self.content if block.type not in {"tool_result", "redacted_thinking"}]
         if kept or not self.content:
+            content = _shown(kept, where)
             yield Message(
                 role=self.role,
-                content="".join(block.text or "" for block in kept if block.type == "text"),
+                content=content.text,
+                images=content.images,
                 reasoning="".join(block.thinking or "" for block in kept if block.type == "thinking"),
                 tool_calls=tuple(_call(block) for block in kept if block.type == "tool_use"),
             )
@@ -66,22 +79,56 @@ def plain_text(content: str | list[Block], where: str) -> str:
     return "\n".join(block.text or "" for block in content)
 
 
+def _shown(blocks: list[Block], where: str, *, begin: str = "", between: str = "") -> MessageContent:
+    """What of these blocks is text or an image. Raises ParameterError."""
+    content = MessageContent()
+    content.add_text(begin)
+    is_first = True
+    for block in blocks:
+        if block.type == "text":
+            content.add_text(f"{'' if is_first else between}{block.text or ''}")
+            is_first = False
+        elif block.type == "image":
+            content.add_image(_read_image(block, where))
+    return content
+
+
+def _read_image(block: Block, where: str) -> bytes:
+    source = block.source
+    if source is not None and source.type == "base64" and source.data is not None:
+        return read_base64(source.data, where)
+    if source is not None and source.type == "url" and source.url is not None:
+        return read_image_url(source.url, where)
+    if source is not None and source.type not in {"base64", "url"}:
+        raise UnsupportedParameter(where, f"Images of the source “{source.type}” are not understood. Send base64.")
+    raise ParameterError(where, "An image block needs its “source”: the type “base64”, a media_type, and its data.")
+
+
 def _check(block: Block, where: str, role: Role) -> None:
-    of_role = {"user": {"text", "tool_result"}, "assistant": {"text", "thinking", "redacted_thinking", "tool_use"}}
+    of_role = {
+        "user": {"text", "image", "tool_result"},
+        "assistant": {"text", "thinking", "redacted_thinking", "tool_use"},
+    }
     if block.type in of_role.get(role, {"text"}):
         if block.type == "tool_use" and not (block.id and block.name):
             raise ParameterError(where, "A tool_use block needs its “id” and “name”.")
         if block.type == "tool_result" and not block.tool_use_id:
             raise ParameterError(where, "A tool_result block needs its “tool_use_id”.")
         return
-    if block.type in {"tool_use", "tool_result", "thinking"}:
+    if block.type in {"tool_use", "tool_result", "thinking", "image"}:
         raise ParameterError(where, f"A {role} message has no blocks of type “{block.type}”.")
     raise UnsupportedParameter(where, f"Blocks of type “{block.type}” are not understood yet. Send text only.")
 
 
-def _result_text(block: Block, where: str) -> str:
-    text = plain_text(block.content or "", where)
-    return f"Error: {text}" if block.is_error else text
+def _result(block: Block, where: str) -> Message:
+    parts = [Block(type="text", text=block.content)] if isinstance(block.content, str) else block.content or []
+    for part in parts:
+        if part.type not in {"text", "image"}:
+            raise UnsupportedParameter(
+                where, f"Blocks of type “{part.type}” are not understood in a tool's result. Send text and images."
+            )
+    content = _shown(parts, where, begin="Error: " if block.is_error else "", between="\n")
+    return Message(role="tool", content=content.text, images=content.images, tool_call_id=block.tool_use_id or "")
 
 
 def _call(block: Block) -> ToolCall:

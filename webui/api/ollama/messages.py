@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import structs
 from pydantic import BaseModel, Field
 
-from webui.api.errors import ParameterError, UnsupportedParameter
+from webui.api.errors import ParameterError
+from webui.api.images import read_base64
 from webui.api.openai.tools import CallOfMessage
 from webui.store.model_values import ModelDefaults
-from webui.types import Message, Role, ToolCall
+from webui.types import Image, Message, Role, ToolCall
 
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
@@ -19,7 +18,7 @@ class ChatMessage(BaseModel):
     role: str
     content: str | None = ""
     thinking: str | None = None
-    images: list[Any] | None = None
+    images: list[str] | None = Field(None, description="Base64; they stand before the text")
     tool_calls: list[CallOfMessage] | None = None
     tool_name: str | None = Field(None, description="Of the tool whose result this is")
     tool_call_id: str | None = None
@@ -27,11 +26,11 @@ class ChatMessage(BaseModel):
     def to_message(self, index: int) -> Message:
         if self.role not in _ROLES:
             raise ParameterError(f"messages.{index}.role", f"“{self.role}” is not a role.")
-        refuse_images(self.images)
         calls = tuple(call.to_call() for call in self.tool_calls or ())
         return Message(
             role=_ROLES[self.role],
             content=self.content or "",
+            images=read_images(self.images, f"messages.{index}.images"),
             tool_calls=tuple(
                 call if call.id else structs.replace(call, id=f"call_{index}_{number}")
                 for number, call in enumerate(calls)
@@ -64,9 +63,9 @@ def _is_result_of(result: Message, call: ToolCall) -> bool:
     return result.name in {"", call.name}
 
 
-def refuse_images(images: list[Any] | None) -> None:
-    if images:
-        raise UnsupportedParameter("images", "Images are not understood yet. Send text only.")
+def read_images(images: list[str] | None, param: str) -> tuple[Image, ...]:
+    """Raises ParameterError."""
+    return tuple(Image(data=read_base64(each, param)) for each in images or ())
 
 
 def with_system_prompt(messages: tuple[Message, ...], defaults: ModelDefaults | None) -> tuple[Message, ...]:

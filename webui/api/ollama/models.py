@@ -26,6 +26,7 @@ _CAPABILITIES: dict[Capability, str] = {
     "chat": "completion",
     "tools": "tools",
     "thinking": "thinking",
+    "vision": "vision",
     "embedding": "embedding",
     "infill": "insert",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
+from msgspec import structs
 from pydantic import BaseModel, Field
 
 from webui.api.errors import ParameterError, UnsupportedParameter
@@ -118,12 +119,7 @@ def name_results(messages: tuple[Message, ...]) -> tuple[Message, ...]:
                     f"messages.{index}.tool_call_id",
                     "A tool's result has to name a call of an assistant's message before it, by “tool_call_id”.",
                 )
-            message = Message(  # noqa: PLW2901 - the same message with its name
-                role="tool",
-                content=message.content,
-                tool_call_id=message.tool_call_id,
-                name=names[message.tool_call_id],
-            )
+            message = structs.replace(message, name=names[message.tool_call_id])  # noqa: PLW2901 - the same, named
         names |= {call.id: call.name for call in message.tool_calls}
         named.append(message)
     return tuple(named)
