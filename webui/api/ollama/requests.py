@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
-from webui.api.ollama.messages import ChatMessage, pair_results, refuse_images, with_system_prompt
+from webui.api.ollama.messages import ChatMessage, pair_results, read_images, with_system_prompt
 from webui.api.ollama.names import plain_name
 from webui.api.ollama.options import Options
 from webui.api.openai.request import MAX_MESSAGES
@@ -120,7 +120,7 @@ class GenerateRequest(AnswerBody):
     prompt: str | None = ""
     system: str | None = None
     raw: bool | None = Field(None, description="The prompt is read as it is, without the chat template")
-    images: list[Any] | None = None
+    images: list[str] | None = Field(None, description="Base64; they stand before the prompt")
 
     @property
     def is_empty(self) -> bool:
@@ -129,13 +129,15 @@ class GenerateRequest(AnswerBody):
     def to_generation(
         self, owner: str, adapters: tuple[LoraAdapter, ...] = (), defaults: ModelDefaults | None = None
     ) -> GenerationRequest:
-        refuse_images(self.images)
+        images = read_images(self.images, "images")
         sampling = defaults.sampling if defaults else None
         if self.raw:
             if self.system:
                 raise ParameterError("system", "A raw prompt is read as it is: write the system prompt into it.")
+            if images:
+                raise UnsupportedParameter("images", "A raw prompt has no images. Leave “raw” out, or the images.")
             return structs.replace(self.base_request((), owner, adapters, sampling), prompt=self.prompt or "")
-        messages: tuple[Message, ...] = (Message(role="user", content=self.prompt or ""),)
+        messages: tuple[Message, ...] = (Message(role="user", content=self.prompt or "", images=images),)
         if self.system:
             messages = (Message(role="system", content=self.system), *messages)
         return self.base_request(with_system_prompt(messages, defaults), owner, adapters, sampling)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from webui.api.adapters import LoraChoice
 from webui.api.errors import ParameterError, UnsupportedParameter
+from webui.api.images import MessageContent, read_image_url
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.openai.sampling import SamplingFields
 from webui.api.openai.tools import CallOfMessage, ToolFields, name_results
@@ -34,16 +35,22 @@ _WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
 }
 
 
-class TextPart(BaseModel):
+class ImageUrl(BaseModel):
+    url: str = Field(description="A data URL: data:image/png;base64,…; nothing is fetched from the net")
+    detail: str | None = Field(None, description="Without effect: the model's projector knows one way to look")
+
+
+class ContentPart(BaseModel):
     type: str
     text: str | None = None
+    image_url: ImageUrl | str | None = None
 
 
 class ChatMessage(BaseModel):
-    """One message. `content` is text, or parts of type `text`."""
+    """One message. `content` is text, or parts of type `text` and `image_url`."""
 
     role: str
-    content: str | list[TextPart] | None = None
+    content: str | list[ContentPart] | None = None
     name: str | None = Field(None, description="Taken, but not shown to the model")
     reasoning_content: str | None = Field(None, description="An assistant's thoughts, for templates that show them")
     tool_calls: list[CallOfMessage] | None = None
@@ -55,21 +62,32 @@ class ChatMessage(BaseModel):
             raise ParameterError(f"{where}.role", f"“{self.role}” is not a role: use system, user, assistant or tool.")
         if self.tool_calls and self.role != "assistant":
             raise ParameterError(f"{where}.tool_calls", "Only an assistant's message has tool calls.")
+        content = self._content(where)
         return Message(
             role=_ROLES[self.role],
-            content=self._text(where),
+            content=content.text,
+            images=content.images,
             tool_calls=tuple(call.to_call() for call in self.tool_calls or ()),
             tool_call_id=self.tool_call_id or "",
             reasoning=self.reasoning_content or "" if self.role == "assistant" else "",
         )
 
-    def _text(self, where: str) -> str:
+    def _content(self, where: str) -> MessageContent:
+        content, where = MessageContent(), f"{where}.content"
         if self.content is None or isinstance(self.content, str):
-            return self.content or ""
+            content.add_text(self.content or "")
+            return content
         for part in self.content:
-            if part.type != "text":
-                raise UnsupportedParameter(f"{where}.content", f"Parts of type “{part.type}” are not supported yet.")
-        return "".join(part.text or "" for part in self.content)
+            if part.type == "text":
+                content.add_text(part.text or "")
+            elif part.type != "image_url":
+                raise UnsupportedParameter(where, f"Parts of type “{part.type}” are not supported yet.")
+            elif self.role not in {"user", "tool"}:
+                raise ParameterError(where, f"A message of the role “{self.role}” has no images.")
+            else:
+                url = part.image_url.url if isinstance(part.image_url, ImageUrl) else part.image_url
+                content.add_image(read_image_url(url or "", where))
+        return content
 
 
 class StreamOptions(BaseModel):
