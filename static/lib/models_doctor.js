@@ -113,7 +113,7 @@ function running(sheet) {
       ...doctor.checks.map(checkRow),
       ...open.map((name, index) =>
         h("li", {class: ["check", "open", index === 0 && "now"], key: name}, [
-          icon(index === 0 ? "loader-circle" : "square"),
+          icon(index === 0 ? "loader-circle" : "clock"),
           h("div", [h("h3", {class: "check-title"}, TITLES[name] ?? name)]),
         ]),
       ),

@@ -119,6 +119,22 @@ async def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(
     assert reads == ["a.gguf", "b.gguf", "b.gguf"]
 
 
+async def test_an_id_is_enough_to_look_at_no_other_file(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_model(models_dir / "a.gguf")
+    path = write_model(models_dir / "b.gguf")
+    catalog = _catalog(models_dir)
+    known = await catalog.find("b")
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog_module, "find_models", lambda *_: pytest.fail("it looked for every model"))
+        assert await catalog.find("b") is known
+    write_model(path, file_type=7)
+    os.utime(path, ns=(1, 1))
+    assert (await catalog.find("b")).quantization == "Q8_0"
+    path.unlink()
+    with pytest.raises(UnknownModel):
+        await catalog.find("b")
+
+
 async def test_links_are_followed_and_loops_are_not(models_dir: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -192,6 +208,18 @@ async def test_only_files_in_the_models_folder_are_deleted(models_dir: Path, tmp
     assert not own.exists()
     assert foreign.exists()
     assert target.exists()  # a link is deleted, not what it leads to
+
+
+async def test_folders_that_were_made_for_a_model_go_with_it(models_dir: Path) -> None:
+    (models_dir / "org" / "repo").mkdir(parents=True)
+    write_split_model(models_dir / "org" / "repo", "whole", 2)
+    other = write_model(models_dir / "org" / "other.gguf")
+    catalog = _catalog(models_dir)
+    model = next(each for each in await catalog.scan() if each.path != other)
+    await catalog.delete(model.id)
+    assert [path.name for path in (models_dir / "org").iterdir()] == ["other.gguf"]
+    await catalog.delete("other")
+    assert not any(models_dir.iterdir())  # noqa: ASYNC240
 
 
 async def test_five_hundred_files_are_scanned_quickly(models_dir: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from webui.errors import CannotDelete, GlasshouseError, UnknownModel, UnreadableModel, UnsupportedModel
 from webui.library.byte_reader import KnownArrays
 from webui.library.card_reader import read_details
-from webui.library.find_files import FoundModel, find_models
+from webui.library.find_files import FoundModel, find_models, is_unchanged
 from webui.library.gguf import GgufHeader, read_header
 from webui.library.hub.origin import remove_origin
 from webui.library.model_card import ModelDetails
@@ -59,6 +59,7 @@ class Catalog:
         self._include_starter = include_starter
         self._stores = frozenset(stores)
         self._headers: dict[Path, _CachedHeader] = {}
+        self._by_id: dict[str, tuple[FoundModel, ModelFile]] = {}  # as the last scan found them
         self._lock = asyncio.Lock()
 
     async def scan(self) -> list[ModelFile]:
@@ -67,7 +68,13 @@ class Catalog:
             return await asyncio.to_thread(self._scan)
 
     async def find(self, name: str) -> ModelFile:
-        """By id, file name, name or path, whatever the case of its letters; a usable model before a broken one."""
+        """By id, file name, name or path, whatever the case of its letters; a usable model before a broken one.
+
+        An id is enough to look at the model's own files; only other names need a scan.
+        """
+        found, model = self._by_id.get(name, (None, None))
+        if found is not None and model is not None and await asyncio.to_thread(is_unchanged, found):
+            return model
         models = await self.scan()
         wanted = await asyncio.to_thread(_resolve, name)
         usable_first = sorted(models, key=lambda model: model.problem is not None or model.kind == "adapter")
@@ -108,6 +115,7 @@ class Catalog:
         models = [
             _describe(each, self._headers[each.path], model_id) for each, model_id in zip(found, ids, strict=True)
         ]
+        self._by_id = {model.id: (each, model) for each, model in zip(found, models, strict=True)}
         return sorted(models, key=lambda model: (model.name.casefold(), model.id.casefold()))
 
     def _read(self, found: FoundModel, known: KnownArrays) -> _CachedHeader:
@@ -136,6 +144,13 @@ class Catalog:
                 remove_origin(part)
             except OSError as error:
                 raise CannotDelete(model.name, error.strerror or str(error)) from None
+        for folder in model.path.parents:  # those that were made for it
+            if folder == self._models_dir or not folder.is_relative_to(self._models_dir):
+                break
+            try:
+                folder.rmdir()
+            except OSError:  # others are in it
+                break
 
 
 def _describe(found: FoundModel, cached: _CachedHeader, model_id: str) -> ModelFile:

@@ -66,6 +66,20 @@ def find_models(
     return _group(files.found)
 
 
+def is_unchanged(model: FoundModel) -> bool:
+    """Whether its files are as they were found."""
+    for part, signature in zip(model.parts, model.signature, strict=True):
+        try:
+            found = part.stat()
+        except OSError:
+            if signature != (0, 0):
+                return False
+        else:
+            if (found.st_size, found.st_mtime_ns) != signature:
+                return False
+    return True
+
+
 class _Walk:
     """Remembers what it has seen by device and inode."""
 
