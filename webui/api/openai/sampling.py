@@ -85,7 +85,7 @@ class SamplerFields(BaseModel):
     )
     ignore_eos: bool | None = Field(None, description="The model may not end the answer itself")
 
-    def to_params(
+    def fill_params(
         self, defaults: SamplingParams | None, *, max_tokens: int | None, logprobs: int | None, form: Grammar | None
     ) -> SamplingParams:
         """Our parameters; what was not given is as in `defaults`, the model's own."""
@@ -122,7 +122,7 @@ class SamplingFields(SamplerFields):
     def to_sampling(self, defaults: SamplingParams | None = None) -> SamplingParams:
         """Our parameters. Raises ParameterError for a bad combination."""
         max_tokens = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
-        return self.to_params(defaults, max_tokens=max_tokens, logprobs=self._num_logprobs(), form=self._form())
+        return self.fill_params(defaults, max_tokens=max_tokens, logprobs=self._num_logprobs(), form=self._form())
 
     def _num_logprobs(self) -> int | None:
         if self.top_logprobs and not self.logprobs:
