@@ -12,12 +12,13 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from webui import __version__
+from webui.core.cache_stores import CacheSize
 from webui.core.response_cache import ResponseCache
 from webui.types import Memory
 
 
 class HouseFigures(Collector):
-    """One snapshot. `cache` is None while there is none."""
+    """One snapshot. `cache` is None where there is none."""
 
     def __init__(self, memory: Memory, cache: ResponseCache | None) -> None:
         self._memory = memory
@@ -29,7 +30,8 @@ class HouseFigures(Collector):
         yield version
         yield from self._of_process()
         yield from self._of_machine()
-        if self._cache is not None and (size := self._cache.size) is not None:
+        size = CacheSize(0, 0) if self._cache is None else self._cache.size
+        if size is not None:
             yield _gauge("glasshouse_response_cache_entries", "Answers in the response cache.", size.num_entries)
             yield _gauge("glasshouse_response_cache_bytes", "Memory that they take.", size.num_bytes)
 

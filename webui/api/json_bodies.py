@@ -22,7 +22,7 @@ class AssumeJson:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._takes_json(scope["method"], scope["path"]):
-            scope = {**scope, "headers": list(scope["headers"])}
+            scope["headers"] = list(scope["headers"])  # in place: who stands before this reads the route from it later
             headers = MutableHeaders(scope=scope)
             if headers.get("content-type", "").split(";")[0].strip().lower() in _UNDECLARED:
                 headers["Content-Type"] = "application/json"

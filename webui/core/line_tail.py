@@ -1,13 +1,18 @@
-"""Drains a child's stderr: keeps the last lines, logs them at DEBUG, and never lets the child wait."""
+"""Drains a child's stderr: keeps the last lines, logs them, and never lets the child wait.
+
+What our own code in the child warns of is logged as a warning here; everything else, C libraries' talk, at DEBUG.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
 
 _NUM_LINES = 50
 _MAX_LINE = 2000  #: characters of one line that are kept
+_OWN_WORDS = re.compile(r"(?P<level>WARNING|ERROR|CRITICAL) (?P<logger>webui\.[\w.]+): (?P<message>.*)")
 
 
 class LineTail:
@@ -34,4 +39,11 @@ class LineTail:
         for line in lines:
             if line.strip():
                 self._lines.append(line[:_MAX_LINE])
-                self._logger.debug("engine: %s", line[:_MAX_LINE])
+                self._log(line[:_MAX_LINE])
+
+    def _log(self, line: str) -> None:
+        said = _OWN_WORDS.fullmatch(line)
+        if said is None:
+            self._logger.debug("engine: %s", line)
+        else:
+            logging.getLogger(said["logger"]).log(logging.getLevelNamesMapping()[said["level"]], "%s", said["message"])

@@ -5,7 +5,8 @@ so that nobody can make up new ones.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from enum import Enum
 
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.routing import BaseRoute
@@ -15,7 +16,8 @@ from webui.core.telemetry.request_record import Route
 
 _PAGE = Route("page", "(page)")
 _NOWHERE = Route("none", "(none)")  # refused before a route was found, or there is none
-_OWN = "Glasshouse"
+_OF_PAGES = ("/signin", "/docs")
+_DIALECTS = ("OpenAI", "Anthropic", "Ollama", "LM Studio", "llama.cpp")  # as the routers' tags have them
 
 
 class RouteNames:
@@ -26,13 +28,16 @@ class RouteNames:
         found = [
             each
             for each in iter_route_contexts(routes)
-            if isinstance(each.original_route, APIRoute | APIWebSocketRoute)
+            if isinstance(each.original_route, APIRoute | APIWebSocketRoute) and each.path not in _OF_PAGES
         ]
-        # A socket's route has no tags: it speaks what is spoken at its path otherwise.
-        tags = {each.path: each.tags[0] for each in found if getattr(each, "tags", None)}
         self._known = {
-            id(each.original_route): Route(_slug(tags.get(each.path, _OWN)), each.path or "") for each in found
+            id(each.original_route): Route(_dialect(each.path or "", getattr(each, "tags", ())), each.path or "")
+            for each in found
         }
+
+    @property
+    def names(self) -> list[Route]:
+        return list(self._known.values())
 
     def find(self, scope: Scope) -> Route:
         """The router has left there which route it chose."""
@@ -41,6 +46,7 @@ class RouteNames:
         return self._known.get(id(scope.get("route")), _PAGE)
 
 
-def _slug(tag: str) -> str:
-    """`LM Studio` → `lm_studio`."""
-    return re.sub(r"[^a-z0-9]+", "_", str(tag).lower())
+def _dialect(path: str, tags: Iterable[str | Enum]) -> str:
+    """`LM Studio` → `lm_studio`. Some routers call themselves by what they do, and a socket's route has no tags."""
+    named = next((each for each in _DIALECTS if each in tags), "OpenAI" if path.startswith("/v1/") else "Glasshouse")
+    return re.sub(r"[^a-z]+", "_", named.lower())

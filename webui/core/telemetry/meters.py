@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -26,6 +26,7 @@ class Meters(Collector):
     """A scrape reads it like any collector."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # when each series began: as many series again, and `process_start_time_seconds` says it
         self._registry = CollectorRegistry(auto_describe=True)
         self._in_flight = Gauge(
             "glasshouse_http_requests_in_flight", "Requests that are being answered.", registry=self._registry
