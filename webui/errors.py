@@ -19,6 +19,7 @@
     │   ├── InvalidDefault            what is to be kept about a model cannot be: which, and why
     │   ├── BrokenTemplate            a chat template that somebody wrote: the reason and the line
     │   ├── UnknownPreset
+    │   ├── UnknownClient             no program of that name that we know how to connect
     │   └── UnknownModel
     ├── ModelFileError                a file that is not a usable model
     │   ├── NotGguf
@@ -325,6 +326,13 @@ class UnknownPreset(InvalidRequest):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no preset named “{name}”. GET /manage/named-presets lists them.", name=name)
+
+
+class UnknownClient(InvalidRequest):
+    code = "unknown_client"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There are no words about “{name}” here. See which ones: glasshouse connect", name=name)
 
 
 # --- model files ---------------------------------------------------------------------------------------------------

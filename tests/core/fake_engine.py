@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from webui.engine.protocol import CountPrompt, Detokenize, Finding, PromptCount, Render, Tokenize
+from webui.engine.protocol import CountPrompt, Detokenize, Finding, PromptCount, Render, ShowPrompt, Tokenize
 from webui.errors import EngineDied, EngineStopped, GlasshouseError, OutOfMemory, UnknownModel
 from webui.library.catalog import Catalog
 from webui.library.memory_fit import FitPlan
@@ -190,7 +190,7 @@ class FakeEngine:
             async for event in events:
                 yield event
 
-    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt) -> Finding:
+    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt) -> Finding:
         return PromptCount(num_tokens=7)
 
     def forget(self, conversation: str) -> None:

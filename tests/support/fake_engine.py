@@ -19,6 +19,8 @@ from webui.engine.protocol import (
     PromptCount,
     Render,
     Rendered,
+    ShownPrompt,
+    ShowPrompt,
     Tokenize,
     Tokenized,
     TokenizedText,
@@ -121,7 +123,7 @@ class FakeEngine:
         yield PromptProgress(done=7, total=7)
         yield Finished(reason="stop", usage=usage, timings=timings)
 
-    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt) -> Finding:
+    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt) -> Finding:
         """Counts seven tokens, as its answers say; characters are its tokens, and its template is a line a message."""
         match asked:
             case Tokenize(texts=texts):
@@ -139,6 +141,9 @@ class FakeEngine:
                 return Rendered(text="\n".join(lines)) if lines else Rendered(text=None, refusal="There is nothing.")
             case CountPrompt():
                 return PromptCount(num_tokens=7)
+            case ShowPrompt(request=request):
+                lines = [f"<{each.role}>{each.content}" for each in request.messages]
+                return ShownPrompt(text=str(request.prompt or "".join(lines)), num_tokens=7)
 
     def forget(self, conversation: str) -> None:
         """Nothing is kept."""

@@ -13,6 +13,7 @@ from fastapi.security import HTTPBearer
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from webui.api import adapters, anthropic, docs, llama_server, lm_studio, manage, metrics, native, ollama, openai
+from webui.api.capture import Capture
 from webui.api.door import session
 from webui.api.door.gate import Gate
 from webui.api.door.headers import PageNonce, SecurityHeaders
@@ -58,4 +59,6 @@ def add_routes(app: FastAPI, application: Application) -> None:
     app.add_middleware(AssumeJson, prefixes=_JSON_PATHS)
     app.add_middleware(BodyLimit, exempt=(f"{uploads.PREFIX}/", blobs.PREFIX), sign_in=session.PATH)
     app.add_middleware(Gate, settings=application.settings, keys=lambda: application.access)
+    app.add_middleware(Capture, inspector=lambda: application.inspector)
     app.add_middleware(SecurityHeaders)
+    application.wire.connect(app)

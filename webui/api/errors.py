@@ -32,6 +32,7 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.FileTooLarge: 413,
     errors.UnknownModel: 404,
     errors.UnknownPreset: 404,
+    errors.UnknownClient: 404,
     errors.ModelFileError: 422,
     errors.ModelLoadError: 503,
     errors.LoadOvertaken: 409,

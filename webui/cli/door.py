@@ -63,6 +63,16 @@ class Door:
         self._client = client
         self.is_server = is_server
 
+    @property
+    def url(self) -> str:
+        """The server's address, without a slash at its end."""
+        return str(self._client.base_url).rstrip("/")
+
+    @property
+    def key(self) -> str | None:
+        """What it is asked with."""
+        return self._client.headers.get("Authorization", "").removeprefix("Bearer ") or None
+
     async def get(self, path: str, **query: Any) -> Any:
         return await self.ask("GET", path, query=query)
 
@@ -107,7 +117,7 @@ class Door:
         raise Refused(f"There is no model named “{name}” here. See: glasshouse list", "unknown_model", 404)
 
     def _unreachable(self, error: Exception) -> Unreachable:
-        return Unreachable(str(self._client.base_url).rstrip("/"), str(error).lower())
+        return Unreachable(self.url, str(error).lower())
 
 
 @asynccontextmanager

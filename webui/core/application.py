@@ -30,6 +30,7 @@ from webui.core.engine_client import LOW_PRIORITY_COMMAND, EngineClient
 from webui.core.files import Files
 from webui.core.fitting import Fitting
 from webui.core.hub import Hub
+from webui.core.inspector import Inspector
 from webui.core.machine import Machine
 from webui.core.memory_watch import MemoryWatch
 from webui.core.model_manager import ModelManager
@@ -37,6 +38,7 @@ from webui.core.model_records import ModelRecords
 from webui.core.model_stores import ModelStores
 from webui.core.planning import create_ladder, create_planner
 from webui.core.uploads import ObservedUploads
+from webui.core.wire import Wire
 from webui.core.workbench import Workbench
 from webui.library.blobs import Blobs
 from webui.library.catalog import Catalog
@@ -79,6 +81,7 @@ class Application:
     files: Files
     batches: Batches
     access: Access
+    inspector: Inspector
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class Application:
         self._embedding_engine_factory = embedding_engine_factory
         self._doctor_engine_factory = doctor_engine_factory or _create_quiet_engine
         self.machine = Machine()
+        self.wire = Wire()
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -141,6 +145,8 @@ class Application:
             _log.warning("%d answers were cut off when Glasshouse stopped the last time", num_interrupted)
         self.preferences = Preferences(database)
         await self.preferences.load()
+        self.inspector = Inspector(self.preferences, self.wire)
+        closing.push_async_callback(self.inspector.close)
 
         self.catalog = self._create_catalog()
         self.records = ModelRecords(ModelRecordStore(database))

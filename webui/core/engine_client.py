@@ -47,6 +47,7 @@ from webui.engine.protocol import (
     Rerank,
     Reranked,
     Score,
+    ShowPrompt,
     Shutdown,
     Tokenize,
     encode_frame,
@@ -237,7 +238,7 @@ class EngineClient:
         """The scores of the request's documents; as `embed`."""
         return cast("Ranking", await self._ask(Rerank(request_id=self._next_id(), request=request)))
 
-    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | Score) -> Finding:
+    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | Score) -> Finding:
         """What a look at the model shows. A `Score` raises EngineBusy while it answers; otherwise as `generate`."""
         return cast("Finding", await self._ask(Probe(request_id=self._next_id(), asked=asked)))
 

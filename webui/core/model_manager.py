@@ -20,6 +20,7 @@ from webui.core.alive import AliveModel, Answering, Asked, describe_alive
 from webui.core.chooser import Chooser
 from webui.core.engine import EmbeddingEngineFactory, Engine, EngineFactory, ProcessFactory
 from webui.core.engine_pool import EnginePool
+from webui.core.exchange import observed
 from webui.core.fallback_plans import Ladder, no_ladder
 from webui.core.live_model import LiveModel
 from webui.core.load_wishes import AskedFor, LoadWishes, serves
@@ -232,11 +233,13 @@ class ModelManager:
         with self.pool.hold(live, keep_alive=choice.insists.keep_alive if keep_alive is None else keep_alive):
             engine = cast("Engine", live.running_engine())
             asked = request if isinstance(request, GenerationRequest) else request(await self._answering(choice))
-            async with aclosing(engine.generate(asked, stop=stop)) as events:
-                async for event in events:
-                    if isinstance(event, Finished):
-                        self._page.succeeded(live)
-                    yield event
+            with observed(asked, choice.name, engine) as tell_inspector:
+                async with aclosing(engine.generate(asked, stop=stop)) as events:
+                    async for event in events:
+                        tell_inspector(event)
+                        if isinstance(event, Finished):
+                            self._page.succeeded(live)
+                        yield event
 
     async def count_tokens(self, request: Asked, *, model: str | None = None) -> int:
         """How long the request's prompt is, in tokens of the model that would answer; it is loaded as by `generate`.

@@ -27,6 +27,8 @@ from webui.engine.protocol import (
     Rendered,
     Score,
     Scored,
+    ShownPrompt,
+    ShowPrompt,
     Tokenize,
     Tokenized,
     TokenizedText,
@@ -45,13 +47,17 @@ class Prober:
         self._runner = runner
         self._intake = intake
 
-    def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | Score) -> Finding:
-        """Raises InvalidRequest for what cannot be probed, and for `CountPrompt` what an answer would be refused with.
+    def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | Score) -> Finding:
+        """Raises InvalidRequest for what cannot be probed, and for prompts what an answer would be refused with.
         `Score` uses slot 0, which must be empty."""
         match asked:
             case CountPrompt(request=request):
                 reading = self._intake.prepare(request, self._runner.info.options.context_tokens)
                 return PromptCount(num_tokens=len(reading.tokens))
+            case ShowPrompt(request=request):
+                reading = self._intake.prepare(request, self._runner.info.options.context_tokens)
+                said = b"".join(self._runner.vocabulary.shown_bytes(token) for token in reading.tokens)
+                return ShownPrompt(text=said.decode("utf-8", "replace"), num_tokens=len(reading.tokens))
             case Tokenize(texts=texts, adds_bos=adds_bos):
                 return Tokenized(texts=tuple(self._tokenize(text, adds_bos=adds_bos) for text in texts))
             case Detokenize(tokens=tokens):

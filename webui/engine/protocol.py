@@ -108,12 +108,18 @@ class CountPrompt(Frame, frozen=True):
     request: GenerationRequest
 
 
+class ShowPrompt(Frame, frozen=True):
+    """What an answer to this request would read: messages through the template, and the oldest ones left out."""
+
+    request: GenerationRequest
+
+
 class Probe(Frame, frozen=True):
     """Look at what answers do not show; for an engine with a chat model. Only `Score` needs one that does nothing else:
     the others compute nothing."""
 
     request_id: int
-    asked: Tokenize | Detokenize | Render | CountPrompt | Score
+    asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | Score
 
 
 class Cancel(Frame, frozen=True):
@@ -207,6 +213,13 @@ class PromptCount(Frame, frozen=True):
     num_tokens: int
 
 
+class ShownPrompt(Frame, frozen=True):
+    """`text` is what the prompt's tokens say, control tokens too."""
+
+    text: str
+    num_tokens: int
+
+
 class Scored(Frame, frozen=True):
     """Sums over the tokens of a text behind its first; `nats` and `entropy` are None when logits were no numbers."""
 
@@ -218,7 +231,7 @@ class Scored(Frame, frozen=True):
     entropy: float | None  #: mean of the distributions, in nats
 
 
-Finding = Tokenized | Detokenized | Rendered | PromptCount | Scored
+Finding = Tokenized | Detokenized | Rendered | PromptCount | ShownPrompt | Scored
 
 
 class Probed(Frame, frozen=True):

@@ -29,6 +29,7 @@ class PreferenceValues(Value, frozen=True):
     model_stores: tuple[StoreKind, ...] = ()  #: other programs whose models are used where they lie
     declined_stores: tuple[StoreKind, ...] = ()  #: those that are not to be offered again
     hub_token: str | None = None  #: for private and gated models; it is in no answer and no log
+    inspects: bool = False  #: keep the last API requests in memory, to look at
 
 
 class PreferenceChanges(TypedDict, total=False):
@@ -43,6 +44,7 @@ class PreferenceChanges(TypedDict, total=False):
     model_stores: tuple[StoreKind, ...]
     declined_stores: tuple[StoreKind, ...]
     hub_token: str | None
+    inspects: bool
 
 
 class Preferences:
