@@ -39,5 +39,5 @@ WORKDIR /data
 VOLUME ["/models", "/data"]
 EXPOSE 8002
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['GLASSHOUSE_PORT'] + '/health', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['GLASSHOUSE_PORT'] + '/health/live', timeout=4)"]
 CMD ["glasshouse", "serve"]

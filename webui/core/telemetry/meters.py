@@ -26,7 +26,7 @@ class Meters(Collector):
     """A scrape reads it like any collector."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # when each series began: as many series again, and `process_start_time_seconds` says it
+        disable_created_metrics()  # when each series began would be a third of all series again
         self._registry = CollectorRegistry(auto_describe=True)
         self._in_flight = Gauge(
             "glasshouse_http_requests_in_flight", "Requests that are being answered.", registry=self._registry
