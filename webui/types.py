@@ -175,12 +175,28 @@ class LoraAdapter(Value, frozen=True):
     version: str = ""  #: another one when the file was replaced: what it made of a prompt must not be used again
 
 
+class OtherFile(Value, frozen=True):
+    """A file, or a piece of one, that helps to understand another."""
+
+    name: str
+    text: str
+
+
+class Gap(Value, frozen=True):
+    """A place between two texts that is to be filled in."""
+
+    prefix: str
+    suffix: str
+    others: tuple[OtherFile, ...] = ()  #: the last one matters most; the first go where the context is too small
+
+
 class GenerationRequest(Value, frozen=True):
     """One answer that is wanted, on its way from a door through the core to the engine."""
 
     messages: tuple[Message, ...]
     #: in place of messages: a text (control tokens in it count as such) or token ids, read without a template
     prompt: str | tuple[int, ...] | None = None
+    gap: Gap | None = None  #: in place of both; what was left out is told by ContextTrimmed
     sampling: SamplingParams = SamplingParams()
     owner: str = ""  #: the person (or key) that fairness counts by
     priority: Priority = Priority.INTERACTIVE

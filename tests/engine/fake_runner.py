@@ -19,7 +19,7 @@ from webui.engine.chunk import Chunk
 from webui.engine.context_size import max_outputs
 from webui.engine.drafting import DraftModel
 from webui.engine.protocol import Load
-from webui.engine.runner import KvFull, Sampled, Sampler, Vision
+from webui.engine.runner import GapTokens, KvFull, Sampled, Sampler, Vision
 from webui.engine.sequence import Variant
 from webui.engine.validation import check_sampling
 from webui.engine.vision import NoVision
@@ -55,11 +55,15 @@ class FakeVocabulary:
     bos_text = ""
     eos_text = ""
     control_texts = frozenset(["<|im_start|>", "<|im_end|>"])
+    gap_tokens = GapTokens()
 
     def tokenize(self, pieces: Sequence[str]) -> list[int]:
         return [ord(character) for piece in pieces for character in piece]
 
     def tokenize_behind(self, text: str) -> list[int]:
+        return self.tokenize([text])
+
+    def tokenize_text(self, text: str) -> list[int]:
         return self.tokenize([text])
 
     def token_bytes(self, token: int) -> bytes:

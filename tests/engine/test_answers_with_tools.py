@@ -9,7 +9,7 @@ import pytest
 from tests.engine.calling import TOOLS
 from webui.engine.answer import Answer
 from webui.engine.intake import Reading
-from webui.engine.runner import Sampled
+from webui.engine.runner import GapTokens, Sampled
 from webui.engine.tool_calls import families
 from webui.engine.tool_calls.formats import ToolFormat
 from webui.types import (
@@ -44,6 +44,7 @@ class Vocabulary:
     chat_template = None
     bos_text = eos_text = ""
     control_texts = frozenset(CONTROLS.values())
+    gap_tokens = GapTokens()
 
     def tokenize(self, pieces: object) -> list[int]:
         return []
@@ -52,6 +53,9 @@ class Vocabulary:
         controls = {text: token for token, text in CONTROLS.items()}
         parts = re.split(f"({'|'.join(map(re.escape, controls))})", text)
         return [token for part in parts for token in ([controls[part]] if part in controls else map(ord, part))]
+
+    def tokenize_text(self, text: str) -> list[int]:
+        return [ord(each) for each in text]
 
     def token_bytes(self, token: int) -> bytes:
         return b"" if token in CONTROLS else chr(token).encode()

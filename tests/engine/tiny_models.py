@@ -11,7 +11,7 @@ from one random block, so that gigabytes are written as fast as the disk takes t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -110,14 +110,23 @@ class _Weights:
 
 
 def write_tiny_model(
-    folder: Path, kind: str, *, num_layers: int = 4, head_width: int = HEAD_WIDTH, seed: int = 1
+    folder: Path,
+    kind: str,
+    *,
+    num_layers: int = 4,
+    head_width: int = HEAD_WIDTH,
+    seed: int = 1,
+    gap_tokens: Sequence[int] = (),
 ) -> Path:
-    """Write `folder/tiny-<kind>.gguf`. `num_layers` and `head_width` are heeded by "llama" only."""
+    """Write `folder/tiny-<kind>.gguf`. `num_layers` and `head_width` are heeded by "llama" only. `gap_tokens`: the ids
+    of the tokens for filling in: prefix, suffix, middle, another file, repository; as many as there are."""
     path = folder / f"tiny-{kind}.gguf"
     size = Size(num_layers=num_layers, head_width=head_width if kind == "llama" else HEAD_WIDTH)
     if kind == "phi3":
         size = replace(size, num_tokens=NUM_TOKENS + len(PHI_WORDS))
     writer = gguf.GGUFWriter(path, kind)
+    for name, token in zip(("pre", "suf", "mid", "sep", "rep"), gap_tokens, strict=False):
+        writer.add_uint32(f"tokenizer.ggml.fim_{name}_token_id", token)
     _write(_Weights(writer, np.random.default_rng(seed), size), kind)
     return path
 

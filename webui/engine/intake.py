@@ -12,6 +12,7 @@ import msgspec
 
 from webui.engine.chat_format import ChatFormat, Prompt
 from webui.engine.context_policy import RESERVED_SHARE, drop_oldest
+from webui.engine.gap import read_gap
 from webui.engine.image_span import ImageSpan
 from webui.engine.radix_tree import common_prefix
 from webui.engine.reasoning import ThinkMarks
@@ -65,6 +66,9 @@ class Intake:
     def prepare(self, request: GenerationRequest, max_tokens: int) -> Reading:
         """The prompt of an answer, with `max_tokens` of context. Raises InvalidRequest, TemplateFailed, ContextTooLong
         (not for every prompt that is too long: the scheduler has the last word)."""
+        if request.gap is not None:
+            tokens, num_dropped = read_gap(request.gap, self._vocabulary, max_tokens)
+            return Reading(tokens, None, num_dropped)
         if request.prompt is not None:
             return Reading(self._read_raw(request.prompt, max_tokens), None)
         if not request.messages:

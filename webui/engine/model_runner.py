@@ -32,7 +32,7 @@ from webui.engine.mapped_weights import release_mapped_pages
 from webui.engine.projector import Projector, load_vision
 from webui.engine.protocol import Load
 from webui.engine.reasoning import is_part_of_mark
-from webui.engine.runner import KvFull, Sampled, Sampler
+from webui.engine.runner import GapTokens, KvFull, Sampled, Sampler
 from webui.engine.sampler import LlamaSampler
 from webui.engine.sequence import Variant
 from webui.engine.state_key import state_key
@@ -85,6 +85,22 @@ class LlamaVocabulary:
         if self._prefixes_blank and anchored[: len(anchor)] == anchor:
             return anchored[len(anchor) :]
         return self._tokenize(text, parse_control=parse_control)
+
+    def tokenize_text(self, text: str) -> list[int]:
+        """Tokens of a text that goes on behind another, control tokens written out."""
+        return self.tokenize_behind(text, parse_control=False)
+
+    @cached_property
+    def gap_tokens(self) -> GapTokens:
+        """As the file names them, or as llama.cpp knows them by their texts."""
+        found = (
+            llama_cpp.llama_vocab_fim_pre(self._vocab),
+            llama_cpp.llama_vocab_fim_suf(self._vocab),
+            llama_cpp.llama_vocab_fim_mid(self._vocab),
+            llama_cpp.llama_vocab_fim_sep(self._vocab),
+            llama_cpp.llama_vocab_fim_rep(self._vocab),
+        )
+        return GapTokens(*(token if token >= 0 else None for token in found))
 
     def token_bytes(self, token: int) -> bytes:
         """What a token says in the answer; control tokens are silent unless marks of thinking are made of them."""

@@ -38,6 +38,17 @@ class Sampler(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class GapTokens:
+    """The tokens of a vocabulary that fill in gaps; None: it has none for that."""
+
+    prefix: int | None = None  #: the text before the gap follows
+    suffix: int | None = None  #: the text behind it follows
+    middle: int | None = None  #: what belongs into it follows
+    file: int | None = None  #: another file follows, its name first
+    repository: int | None = None  #: a name for all of them follows
+
+
 class Vocabulary(Protocol):
     """The model's words."""
 
@@ -61,8 +72,14 @@ class Vocabulary(Protocol):
     def tokenize(self, pieces: Items[str]) -> list[int]:
         """Tokens of the joined pieces, control tokens parsed inside a piece but never across two; BOS where due."""
 
+    @property
+    def gap_tokens(self) -> GapTokens: ...
+
     def tokenize_behind(self, text: str) -> list[int]:
         """Tokens of a text that goes on behind something else, control tokens parsed: no BOS."""
+
+    def tokenize_text(self, text: str) -> list[int]:
+        """The same of a text that is nothing but text: no control tokens in it."""
 
     def token_bytes(self, token: int) -> bytes:
         """What a token stands for in the answer; empty for control tokens."""
