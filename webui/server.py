@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from webui import __version__
 from webui.api import add_routes
 from webui.api.door.connections import BoundedHttp
+from webui.api.openai.batches import resume_batches
 from webui.config import Settings
 from webui.core.application import Application
 from webui.core.running_server import RunningServer, local_url, remove_running_server, write_running_server
@@ -73,6 +74,7 @@ async def _run_application(application: Application, app: FastAPI) -> AsyncItera
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(application)
+            resume_batches(application)
             if settings.sign_in and (settings.is_shared or settings.passphrase):
                 app.state.new_passphrase = await application.access.ensure_passphrase()
                 app.state.awaits_first_visitor = application.access.awaits_first_visitor

@@ -25,6 +25,7 @@ from webui.api.json_bodies import AssumeJson
 from webui.api.manage import uploads
 from webui.api.ndjson import MEDIA_TYPE
 from webui.api.ollama import blobs
+from webui.api.openai import files
 from webui.assets import STATIC_DIR
 from webui.core.application import Application
 
@@ -57,7 +58,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
         exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA_TYPE),  # a compressed stream arrives in lumps
     )
     app.add_middleware(AssumeJson, prefixes=_JSON_PATHS)
-    app.add_middleware(BodyLimit, exempt=(f"{uploads.PREFIX}/", blobs.PREFIX), sign_in=session.PATH)
+    app.add_middleware(BodyLimit, exempt=(f"{uploads.PREFIX}/", blobs.PREFIX, files.PATH), sign_in=session.PATH)
     app.add_middleware(Gate, settings=application.settings, keys=lambda: application.access)
     app.add_middleware(Capture, inspector=lambda: application.inspector)
     app.add_middleware(SecurityHeaders)

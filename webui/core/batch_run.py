@@ -147,7 +147,7 @@ class BatchRun:
 
     async def _publish(self, state: BatchState, mistakes: tuple[BatchMistake, ...]) -> None:
         """What was written becomes files for others, together with the end of the batch."""
-        is_first = ("in_progress", "finalizing")
+        is_first: tuple[BatchState, ...] = ("in_progress", "finalizing")
         if not await self._patiently(lambda: self._enter("finalizing", only_from=is_first)):
             state = "cancelled"  # in the last moment
         await self._patiently(lambda: self._publish_once(state, mistakes))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from webui.api.openai import chat, completions, embeddings
+from webui.api.openai import batches, chat, completions, embeddings, files
 
 router = APIRouter()
-for _module in (chat, completions, embeddings):
+for _module in (chat, completions, embeddings, files, batches):
     router.include_router(_module.router)
