@@ -27,7 +27,6 @@ def test_every_kind_of_error_has_a_status(kind: type[errors.GlasshouseError]) ->
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (errors.ContextTooLong(9000, 2048), 400, "context_length_exceeded"),
         (errors.UnknownModel("gpt-9"), 404, "model_not_found"),
         (errors.ModelTooBig("Huge", 90 * 10**9, 8 * 10**9), 507, "model_too_big"),
         (errors.EngineBusy(3.2), 429, "engine_busy"),
@@ -42,6 +41,14 @@ def test_the_body_is_openais(error: errors.GlasshouseError, status: int, code: s
     assert status_of(error) == status
     assert (body["code"], body["message"]) == (code, str(error))
     assert set(body) >= {"message", "type", "param", "code"}
+
+
+def test_what_is_too_long_is_told_in_openais_words_too() -> None:
+    """Programs look for this sentence, and make room then."""
+    body = describe(errors.ContextTooLong(9000, 2048), "/v1/chat/completions")["error"]
+    assert body["code"] == "context_length_exceeded"
+    assert body["message"].startswith("This model's maximum context length is 2048 tokens. However, your messages")
+    assert "9,000" in body["message"], "and in ours"
 
 
 def test_both_numbers_are_there_for_programs() -> None:

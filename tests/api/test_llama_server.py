@@ -30,7 +30,7 @@ async def test_the_template_is_applied_or_says_why_not(client: httpx.AsyncClient
     messages = [{"role": "user", "content": "Hi"}]
     assert (await client.post("/apply-template", json={"messages": messages})).json() == {"prompt": "user: Hi"}
     refused = await client.post("/apply-template", json={"messages": []})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "template_failed")
+    assert (refused.status_code, refused.json()["error"]["reason"]) == (400, "template_failed")
 
 
 async def test_the_loaded_model_tells_its_context_and_template(client: httpx.AsyncClient) -> None:

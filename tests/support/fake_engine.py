@@ -135,9 +135,9 @@ class FakeEngine:
                     )
                 )
             case Detokenize(tokens=tokens):
-                return Detokenized(pieces=tuple(chr(token).encode() for token in tokens))
+                return Detokenized(pieces=tuple(chr(token % 0xD800).encode() for token in tokens))
             case Render(messages=messages):
-                lines = [f"{each['role']}: {each['content']}" for each in json.loads(messages)]
+                lines = [f"{each.get('role')}: {each.get('content')}" for each in json.loads(messages)]
                 return Rendered(text="\n".join(lines)) if lines else Rendered(text=None, refusal="There is nothing.")
             case CountPrompt():
                 return PromptCount(num_tokens=7)

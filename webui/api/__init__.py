@@ -14,6 +14,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 
 from webui.api import adapters, anthropic, docs, llama_server, lm_studio, manage, metrics, native, ollama, openai
 from webui.api.capture import Capture
+from webui.api.description import describe_refusals
 from webui.api.door import session
 from webui.api.door.gate import Gate
 from webui.api.door.headers import PageNonce, SecurityHeaders
@@ -49,6 +50,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
     app.mount("/static", VersionedStaticFiles(directory=STATIC_DIR), name="static")
     app.router.routes.append(ApiFallback(app.router.routes, _API_PREFIXES))
     add_error_handlers(app)
+    describe_refusals(app)
     # The last one added is the first to see a request.
     app.add_middleware(PageNonce)
     app.add_middleware(

@@ -26,6 +26,11 @@ logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for it; nobody is left to read it
 
+
+class ForeignHost(errors.ForbiddenOrigin):
+    """The Host header is not one of ours."""
+
+
 _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.InvalidRequest: 400,
     errors.MessageTooLarge: 413,
@@ -79,9 +84,12 @@ _STATUS: dict[type[errors.GlasshouseError], int] = {
     errors.MissingScope: 403,
     errors.RateLimited: 429,
     errors.ForbiddenOrigin: 403,
+    ForeignHost: 421,
     errors.GlasshouseError: 500,
 }
-_BAD_JSON = "The request body is not valid JSON."
+_BAD_JSON = "The request body is not valid JSON in UTF-8."
+_NO_BODY = "The request has no body. Send a JSON object."
+_NO_OBJECT = "The request body is no JSON object. Send one, with “Content-Type: application/json”."
 _UNEXPECTED = "Something went wrong inside Glasshouse. The server's log says what; the request can be tried again."
 
 
@@ -116,8 +124,8 @@ def status_of(error: errors.GlasshouseError) -> int:
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
 
-def describe(error: errors.GlasshouseError, path: str) -> dict[str, Any]:
-    """The body for one of our own errors, in the words of the dialect that this path speaks."""
+def describe(error: errors.GlasshouseError, path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The body for one of our own errors, in the words of the dialect that is spoken at this path."""
     param = error.details.get("param")
     refusal = Refusal(
         error.message,
@@ -126,7 +134,7 @@ def describe(error: errors.GlasshouseError, path: str) -> dict[str, Any]:
         param=str(param) if param is not None else "model" if isinstance(error, errors.UnknownModel) else None,
         details={name: value for name, value in error.details.items() if name not in {"param", "reason", "message"}},
     )
-    return error_body(refusal, path)
+    return error_body(refusal, path, headers)
 
 
 def describe_mistakes(mistakes: Sequence[Any]) -> Refusal:
@@ -144,7 +152,10 @@ class _ErrorResponse(JSONResponse):
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def error_response(error: errors.GlasshouseError, path: str) -> JSONResponse:
+def error_response(
+    error: errors.GlasshouseError, path: str, asked_with: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """`asked_with`: the headers of the request."""
     headers = {}
     match error:
         case errors.TooManyAttempts() | errors.EngineBusy() | errors.HubBusy() | errors.RateLimited():
@@ -153,7 +164,7 @@ def error_response(error: errors.GlasshouseError, path: str) -> JSONResponse:
             headers["Upload-Offset"] = str(error.details["expected"])
         case errors.SignInRequired() | errors.WrongPassphrase() | errors.InvalidKey():
             headers["WWW-Authenticate"] = 'Bearer realm="Glasshouse"'
-    return _ErrorResponse(describe(error, path), status_of(error), headers)
+    return _ErrorResponse(describe(error, path, asked_with), status_of(error), headers)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -168,7 +179,7 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _on_glasshouse_error(request: Request, error: errors.GlasshouseError) -> Response:
     if status_of(error) >= 500:
         logger.warning("%s %s: %s", request.method, request.url.path, error.message)
-    return error_response(error, request.url.path)
+    return error_response(error, request.url.path, request.headers)
 
 
 async def _on_validation_error(request: Request, error: RequestValidationError) -> Response:
@@ -176,15 +187,20 @@ async def _on_validation_error(request: Request, error: RequestValidationError) 
     mistakes = error.errors()
     if mistakes[0]["type"] == "json_invalid":
         return _refuse(request, Refusal(_BAD_JSON, status=400, code="invalid_json"))
+    if mistakes[0]["loc"] == ("body",) and mistakes[0]["type"] in {"missing", "model_attributes_type"}:
+        text = _NO_BODY if mistakes[0]["type"] == "missing" else _NO_OBJECT
+        return _refuse(request, Refusal(text, status=400, code="invalid_request", param="body"))
     return _refuse(request, describe_mistakes(mistakes))
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
+    if error.status_code == 400:  # FastAPI's own: what it could not read as JSON for another reason than its form
+        return _refuse(request, Refusal(_BAD_JSON, status=400, code="invalid_json"))
     text = {
         404: f"There is nothing at {request.url.path}. The API is described at /docs.",
         405: f"{request.url.path} does not take {request.method}. The API is described at /docs.",
     }.get(error.status_code, str(error.detail))
-    code = HTTPStatus(error.status_code).name.lower()
+    code = errors.MessageTooLarge.code if error.status_code == 413 else HTTPStatus(error.status_code).name.lower()
     return _refuse(request, Refusal(text, status=error.status_code, code=code), error.headers)
 
 
@@ -198,4 +214,5 @@ async def _on_unexpected(request: Request, _: Exception) -> Response:
 
 
 def _refuse(request: Request, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
-    return _ErrorResponse(error_body(refusal, request.url.path), refusal.status, headers)
+    body = error_body(refusal, request.url.path, request.headers)
+    return _ErrorResponse(body, refusal.status, headers)

@@ -6,6 +6,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
 
 class ApiFallback(BaseRoute):
     """Stands after the API's routes and before the mounted pages.
@@ -22,7 +24,14 @@ class ApiFallback(BaseRoute):
         return (Match.FULL if is_ours else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise HTTPException(405 if self._is_known(scope) else 404)
+        if not self._is_known(scope):
+            raise HTTPException(404)
+        raise HTTPException(405, headers={"Allow": ", ".join(self._methods(scope))})
 
     def _is_known(self, scope: Scope) -> bool:
         return any(route.matches(scope)[0] is Match.PARTIAL for route in self._routes)
+
+    def _methods(self, scope: Scope) -> list[str]:
+        """What a known path takes."""
+        asked = [(method, {**scope, "method": method}) for method in _METHODS]
+        return [method for method, other in asked if any(each.matches(other)[0] is Match.FULL for each in self._routes)]

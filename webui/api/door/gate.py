@@ -23,13 +23,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webui.api.door.first_visitor import may_be_first_visitor, welcome
 from webui.api.door.hosts import is_allowed_host, is_loopback, is_same_origin, own_names
 from webui.api.door.session_cookie import read_session
-from webui.api.errors import error_response
+from webui.api.errors import ForeignHost, error_response
 from webui.config import Settings
 from webui.errors import ForbiddenOrigin, GlasshouseError, SignInRequired
 
 _OPEN_PATHS = frozenset({"/signin", "/health", "/favicon.ico", "/manifest.webmanifest"})
 _POLICY_VIOLATION = 1008
-_MISDIRECTED = 421
 
 
 class Keys(Protocol):
@@ -127,19 +126,13 @@ class Gate:
             await receive()  # the connect
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": error.code})
             return
-        response: Response = error_response(error, scope["path"])
-        if isinstance(error, ForeignHost):
-            response.status_code = _MISDIRECTED
-        elif isinstance(error, SignInRequired) and _is_page_request(scope, headers):
+        response: Response = error_response(error, scope["path"], headers)
+        if isinstance(error, SignInRequired) and _is_page_request(scope, headers):
             query = scope["query_string"].decode("latin-1")
             target = scope["path"] + (f"?{query}" if query else "")
             response = RedirectResponse(f"/signin?next={quote(target, safe='')}", status_code=303)
         response.headers["Cache-Control"] = "no-store"
         await response(scope, receive, send)
-
-
-class ForeignHost(ForbiddenOrigin):
-    """The Host header is not one of ours."""
 
 
 def _is_forwarded(headers: Headers) -> bool:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webui.api.errors import error_response
 from webui.errors import MessageTooLarge
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES = 16_000_000
 MAX_SIGN_IN_BYTES = 16 * 1024
 
 
@@ -29,9 +29,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = MAX_SIGN_IN_BYTES if scope["path"] == self._sign_in else MAX_BODY_BYTES
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
         if announced.isdigit() and int(announced) > limit:
-            await error_response(MessageTooLarge(int(announced), limit), scope["path"])(scope, receive, send)
+            refusal = error_response(MessageTooLarge(int(announced), limit), scope["path"], headers)
+            await refusal(scope, receive, send)
             return
         received = 0
 
