@@ -82,6 +82,7 @@
     ├── StoreError
     │   ├── UnknownConversation
     │   ├── UnknownMessage
+    │   ├── UnknownImage              a picture of a chat
     │   ├── AlreadyAnswering          one reply at a time in a conversation
     │   ├── UnknownFile               no such file, or somebody else's
     │   ├── FileInUse                 a batch reads it
@@ -875,6 +876,13 @@ class UnknownConversation(StoreError):
         super().__init__("This chat does not exist (any more).", conversation_id=conversation_id)
 
 
+class UnknownImage(StoreError):
+    code = "unknown_image"
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__("This picture does not exist (any more).", image_id=image_id)
+
+
 class UnknownMessage(StoreError):
     code = "unknown_message"
 
@@ -1037,8 +1045,12 @@ class UnknownKey(AccessError):
 class MissingScope(AccessError):
     code = "missing_scope"
 
-    def __init__(self, needed: str) -> None:
-        super().__init__(f"This needs the scope “{needed}”, which this API key does not have.", needed=needed)
+    def __init__(self, needed: str, has_key: bool = True) -> None:
+        if has_key:
+            said = f"This needs the scope “{needed}”, which this API key does not have."
+        else:
+            said = f"A page of another origin may only ask models. For this it needs an API key with the scope “{needed}”."
+        super().__init__(said, needed=needed, has_key=has_key)
 
 
 class RateLimited(AccessError):

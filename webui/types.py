@@ -626,6 +626,7 @@ class ChatMessage(Value, frozen=True):
     timings: Timings | None = None
     trimmed: ContextTrimmed | None = None  #: what of the conversation the model no longer saw while it wrote this
     read_ahead: int = 0  #: tokens of the prompt that were read while the person still typed
+    images: tuple[str, ...] = ()  #: ids of the pictures that stand before the text
 
 
 class MessageAdded(Event, frozen=True):

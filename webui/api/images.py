@@ -21,6 +21,14 @@ _MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 _FORMATS = "PNG, JPEG, WebP or GIF"
 
 
+def media_type(data: bytes) -> str:
+    """Of bytes that were checked."""
+    for mark, name in ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"GIF8", "image/gif")):
+        if data.startswith(mark):
+            return name
+    return "image/webp"
+
+
 class MessageContent:
     """Text and images of one message, in the order in which they come."""
 
@@ -50,7 +58,8 @@ def read_image_url(url: str, param: str) -> bytes:
     """The image of a data URL. Raises ParameterError, and UnsupportedParameter for an address on the net."""
     if url[:8].lower().startswith(("http://", "https://")):
         raise UnsupportedParameter(
-            param, "Images are not fetched from the net. Send the image itself, as a data URL (data:image/png;base64,…)."
+            param,
+            "Images are not fetched from the net. Send the image itself, as a data URL (data:image/png;base64,…).",
         )
     if (found := _DATA_URL.match(url[:200])) is None or not found["base64"]:
         raise ParameterError(param, "An image is sent as a data URL: data:image/png;base64, and its bytes in base64.")

@@ -48,6 +48,7 @@ from webui.types import (
 )
 
 MAX_MESSAGE_BYTES = 2_000_000
+MAX_IMAGE_BYTES = 12_000_000  #: of one message's pictures together
 NEW_CHAT = "New chat"
 CLOSE_SECONDS = 10.0
 
@@ -142,19 +143,32 @@ class Chats:
     # --- replies ---------------------------------------------------------------------------------------------------
 
     async def send(
-        self, conversation_id: str, text: str, *, owner: str = "", read_ahead: ReadAhead | None = None
+        self,
+        conversation_id: str,
+        text: str,
+        *,
+        images: Sequence[bytes] = (),
+        owner: str = "",
+        read_ahead: ReadAhead | None = None,
     ) -> ChatMessage:
         """Store a message and start the reply to it; returns the stored message without waiting for the reply.
 
-        `read_ahead` is what a `reader` has read of it while it was typed.
+        `images` are whole pictures (PNG, JPEG, WebP or GIF), `read_ahead` is what a `reader` has read of the text
+        while it was typed.
         """
         text = _as_text(text)
-        if not text.strip():
+        if not text.strip() and not images:
             raise EmptyMessage
-        size = len(text.encode())
-        if size > MAX_MESSAGE_BYTES:
-            raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
-        return await self._tasks.run(self._send(conversation_id, text, owner, read_ahead))
+        size, most = len(text.encode()), MAX_MESSAGE_BYTES
+        if size <= most and images:
+            size, most = sum(map(len, images)), MAX_IMAGE_BYTES
+        if size > most:
+            raise MessageTooLarge(size, most)
+        return await self._tasks.run(self._send(conversation_id, text, tuple(images), owner, read_ahead))
+
+    async def image(self, conversation_id: str, image_id: str) -> bytes:
+        """A picture of one of the conversation's messages. Raises UnknownImage."""
+        return await self._store.image(conversation_id, image_id)
 
     async def regenerate(self, conversation_id: str, *, owner: str = "") -> None:
         """Answer the last question anew; the former answer stays in the tree beside the new one."""
@@ -173,7 +187,7 @@ class Chats:
                 conversation = await self._store.get(conversation_id)
                 path = await self._path(conversation_id)
             draft = _new_message(conversation_id or "", "user", _as_text(text), parent=None)
-            return self._request(conversation, (*path, draft), owner)
+            return await self._request(conversation, (*path, draft), owner)
 
         return DraftReader(build, self._models.prefill, self._drafts)
 
@@ -197,14 +211,17 @@ class Chats:
             await self._save_again(conversation_id)
         await self._tasks.close()
 
-    async def _send(self, conversation_id: str, text: str, owner: str, read_ahead: ReadAhead | None) -> ChatMessage:
+    async def _send(
+        self, conversation_id: str, text: str, images: tuple[bytes, ...], owner: str, read_ahead: ReadAhead | None
+    ) -> ChatMessage:
         with self._reserve(conversation_id):
             conversation = await self._store.get(conversation_id)
             path = await self._path(conversation_id)
             if not path and conversation.title == NEW_CHAT:
                 await self._store.rename(conversation_id, make_title(text))
             question = _new_message(conversation_id, "user", text, parent=path[-1] if path else None)
-            await self._store.add_message(question)
+            question = msgspec.structs.replace(question, images=tuple(uuid4().hex for _ in images))
+            await self._store.add_message(question, images)
             self._publish(conversation_id, MessageAdded(message=question))
             reply = await self._start_reply(conversation, (*path, question), owner, read_ahead)
             self._publish(conversation_id, MessageAdded(message=reply))
@@ -233,7 +250,7 @@ class Chats:
                 path[-1], state="streaming", error=None, error_code=None, finish_reason=None, usage=None, timings=None
             )
             await self._store.save_message(message)
-            ask = self._request(conversation, path[:-1], owner)
+            ask = await self._request(conversation, path[:-1], owner)
             self._run_reply(message, lambda who: msgspec.structs.replace(ask(who), continuation=message.content))
             self._publish(conversation_id, ThreadReplaced())
         self.changed.emit(None)
@@ -248,11 +265,12 @@ class Chats:
         """Store an empty reply under the path's last message and let it be written."""
         message = _new_message(conversation.id, "assistant", "", parent=path[-1])
         message = msgspec.structs.replace(message, state="streaming")
+        ask = await self._request(conversation, path, owner)
         await self._store.add_message(message)
-        self._run_reply(message, self._request(conversation, path, owner), read_ahead)
+        self._run_reply(message, ask, read_ahead)
         return message
 
-    def _request(self, conversation: Conversation | None, path: Sequence[ChatMessage], owner: str) -> Ask:
+    async def _request(self, conversation: Conversation | None, path: Sequence[ChatMessage], owner: str) -> Ask:
         """What is asked to answer the path's last message. A chat goes on when it outgrows the context, and tells.
 
         What the conversation does not say, the model's own defaults do, and then the settings.
@@ -260,12 +278,15 @@ class Chats:
         settings = self._preferences.get()
         own_prompt = conversation.system_prompt if conversation is not None else None
         own_sampling = conversation.sampling if conversation is not None else None
+        images = {
+            each: await self._store.image(message.conversation_id, each) for message in path for each in message.images
+        }
 
         def ask(answering: Answering) -> GenerationRequest:
             of_model = answering.defaults
             prompts = (own_prompt, of_model.system_prompt, settings.system_prompt)
             return GenerationRequest(
-                messages=build_prompt(path, next(prompt for prompt in prompts if prompt is not None)),
+                messages=build_prompt(path, next(prompt for prompt in prompts if prompt is not None), images),
                 sampling=own_sampling or of_model.sampling or settings.sampling,
                 owner=owner,
                 conversation=conversation.id if conversation is not None else "",

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from webui.errors import UnknownConversation, UnknownMessage
+from webui.errors import UnknownConversation, UnknownImage, UnknownMessage
 from webui.store.database import Database
 from webui.types import ChatMessage, ContextTrimmed, Conversation, SamplingParams, Timings, Usage
 
@@ -29,7 +30,7 @@ INTERRUPTED = "Glasshouse was stopped while this was being written. What was wri
 _CONVERSATION = "id, title, created_at, updated_at, system_prompt, sampling"
 _MESSAGE = (
     "id, conversation_id, parent_id, role, content, reasoning, state, created_at, model_name, error, error_code, "
-    "finish_reason, usage, timings, trimmed, read_ahead"
+    "finish_reason, usage, timings, trimmed, read_ahead, images"
 )
 
 _JSON_COLUMNS: dict[str, type[msgspec.Struct]] = {"usage": Usage, "timings": Timings, "trimmed": ContextTrimmed}
@@ -91,8 +92,9 @@ class ConversationStore:
             if cursor.rowcount == 0:
                 raise UnknownConversation(conversation_id)
 
-    async def add_message(self, message: ChatMessage) -> None:
-        """Store a new message; it becomes the active leaf and its conversation the newest one."""
+    async def add_message(self, message: ChatMessage, images: Sequence[bytes] = ()) -> None:
+        """Store a new message; it becomes the active leaf and its conversation the newest one. `images`: what the ids
+        of its images stand for."""
         row = _message_row(message)
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
@@ -103,6 +105,10 @@ class ConversationStore:
                 raise UnknownConversation(message.conversation_id)
             await connection.execute(
                 f"INSERT INTO messages ({_MESSAGE}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+            )
+            await connection.executemany(
+                "INSERT INTO message_images (id, conversation_id, data) VALUES (?, ?, ?)",
+                [(each, message.conversation_id, data) for each, data in zip(message.images, images, strict=True)],
             )
 
     async def save_message(self, message: ChatMessage) -> None:
@@ -133,6 +139,15 @@ class ConversationStore:
         if not rows:
             await self.get(conversation_id)  # an empty path is fine, a missing conversation is not
         return tuple(_message(row) for row in rows)
+
+    async def image(self, conversation_id: str, image_id: str) -> bytes:
+        """A picture of one of the conversation's messages. Raises UnknownImage."""
+        row = await self._database.fetch_one(
+            "SELECT data FROM message_images WHERE id = ? AND conversation_id = ?", (image_id, conversation_id)
+        )
+        if row is None:
+            raise UnknownImage(image_id)
+        return bytes(row[0])
 
     async def set_leaf(self, conversation_id: str, message_id: str | None) -> None:
         """Make another message of the conversation the visible leaf; None shows an empty conversation."""
@@ -198,6 +213,7 @@ def _message_row(message: ChatMessage) -> dict[str, Any]:
     row = {name: getattr(message, name) for name in _MESSAGE.split(", ")}
     for name in _JSON_COLUMNS:
         row[name] = _to_json(row[name])
+    row["images"] = " ".join(message.images)
     return row
 
 
@@ -205,4 +221,5 @@ def _message(row: sqlite3.Row) -> ChatMessage:
     values = dict(zip(_MESSAGE.split(", "), row, strict=True))
     for name, kind in _JSON_COLUMNS.items():
         values[name] = _from_json(values[name], kind)
+    values["images"] = tuple(values["images"].split())
     return ChatMessage(**values)

@@ -223,6 +223,21 @@ async def create_responses(connection: aiosqlite.Connection) -> None:
     )
 
 
+async def create_message_images(connection: aiosqlite.Connection) -> None:
+    """Pictures of messages, as they were sent; a message names its own, divided by blanks."""
+    await connection.execute("ALTER TABLE messages ADD COLUMN images TEXT NOT NULL DEFAULT ''")
+    await connection.execute(
+        """
+        CREATE TABLE message_images (
+            id TEXT PRIMARY KEY,
+            conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            data BLOB NOT NULL
+        ) STRICT
+        """
+    )
+    await connection.execute("CREATE INDEX message_images_by_conversation ON message_images (conversation_id)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     create_conversations,
     create_preferences,
@@ -234,4 +249,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     create_files_and_batches,
     create_api_keys,
     create_responses,
+    create_message_images,
 )

@@ -1,7 +1,7 @@
 """The message box. It keeps a text until `sent` says that the server has it.
 
-Emits `send` ({attempt, text}), `prepare` ({attempt, bytes}: a long text needs a conversation to be posted to), `stop`,
-and, where drafts are read ahead, `draft` ({conversation, text}: what is typed so far).
+Emits `send` ({attempt, text}), `prepare` ({attempt, bytes}: a long text, or pictures, need a conversation to be posted
+to), `stop`, and, where drafts are read ahead, `draft` ({conversation, text}: what is typed so far).
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ class Composer(Element, component=COMPONENTS / "composer.js"):
         if any(self._props.get(key) != value for key, value in shown.items()):
             self._props.update(shown)
 
-    def show_model(self, name: str) -> None:
-        if self._props.get("model-name") != name:
-            self._props["model-name"] = name
+    def show_model(self, name: str, *, is_blind: bool) -> None:
+        """`is_blind`: it is loaded, and cannot see pictures."""
+        shown = {"model-name": name, "is-blind": is_blind}
+        if any(self._props.get(key) != value for key, value in shown.items()):
+            self._props.update(shown)
 
     def sent(self, attempt: int) -> None:
         self.run_method("sent", attempt)

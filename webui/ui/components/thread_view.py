@@ -102,4 +102,7 @@ def _waiting_to_wire(waiting: ReplyWaiting) -> dict[str, Any]:
 
 
 def _message_to_wire(message: ChatMessage) -> dict[str, Any]:
-    return {name: msgspec.to_builtins(getattr(message, name)) for name in _SHOWN}
+    wire = {name: msgspec.to_builtins(getattr(message, name)) for name in _SHOWN}
+    if message.images:
+        wire["images"] = [f"/api/conversations/{message.conversation_id}/images/{each}" for each in message.images]
+    return wire
