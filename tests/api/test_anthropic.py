@@ -30,6 +30,7 @@ async def test_a_whole_message(client: httpx.AsyncClient) -> None:
     assert (reply["stop_reason"], reply["stop_sequence"]) == ("end_turn", None)
     assert reply["usage"] == {
         "input_tokens": 4, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 3, "output_tokens": 4,
+        "output_tokens_details": {"thinking_tokens": 2},
     }  # fmt: skip
     short = (await client.post(URL, json=ask("hi", max_tokens=2))).json()
     assert short["stop_reason"] == "max_tokens"

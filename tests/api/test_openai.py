@@ -51,6 +51,7 @@ async def test_a_whole_answer(client: httpx.AsyncClient) -> None:
         "completion_tokens": 4,
         "total_tokens": 11,
         "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
     assert reply["timings"]["tokens_per_second"] == 100.0
 

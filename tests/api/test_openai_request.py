@@ -69,7 +69,6 @@ def test_no_model_means_the_current_one(name: str | None) -> None:
         ("functions", [{"name": "f"}]),
         ("function_call", {"name": "f"}),
         ("modalities", ["audio"]),
-        ("reasoning_effort", "high"),
         ("guided_regex", "a+"),
     ],
 )

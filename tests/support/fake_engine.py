@@ -1,8 +1,8 @@
 """An engine without a process or a model: it answers with numbered words and says how many answers run.
 
 What the last user message says steers it: "fail" dies after two words, "long" goes on until it is cancelled, "think"
-thinks first, "call" calls a tool, "too long" is refused as too long, "busy" because too many wait, and "outgrown"
-leaves out two messages.
+thinks first, "call" calls a tool, "too long" is refused as too long, "busy" because too many wait, "cannot think"
+because the model does not, and "outgrown" leaves out two messages.
 """
 
 from __future__ import annotations
@@ -11,21 +11,25 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 
+from webui.core.engine import OnEnd
 from webui.engine.protocol import (
     CountPrompt,
     Detokenize,
     Detokenized,
     Finding,
+    ListSlots,
     PromptCount,
     Render,
     Rendered,
     ShownPrompt,
     ShowPrompt,
+    SlotInfo,
+    SlotList,
     Tokenize,
     Tokenized,
     TokenizedText,
 )
-from webui.errors import ContextTooLong, EngineBusy, EngineDied
+from webui.errors import CannotThink, ContextTooLong, EngineBusy, EngineDied
 from webui.types import (
     ContextTrimmed,
     EngineInfo,
@@ -78,9 +82,10 @@ class FakeEngine:
         request: GenerationRequest,
         *,
         stop: asyncio.Event | None = None,
+        on_end: OnEnd | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         self.asked.append(request)
-        wish = request.messages[-1].content if request.prompt is None else str(request.prompt)
+        wish = request.messages[-1].content if request.messages else str(request.prompt or request.gap)
         sampling = request.sampling
         if wish == "busy":
             raise EngineBusy(retry_after=12.0)
@@ -88,6 +93,8 @@ class FakeEngine:
             yield ContextTrimmed(num_messages=2)
         if wish == "too long":
             raise ContextTooLong(prompt_tokens=9000, context_tokens=2048)
+        if wish == "cannot think":
+            raise CannotThink
         self._count(+1)
         try:
             yield PromptProgress(done=7, total=7)
@@ -105,9 +112,14 @@ class FakeEngine:
                 if stop is not None and stop.is_set():
                     break
                 yield TextDelta(text=f"word{index} ")
+            usage = Usage(
+                prompt_tokens=7, cached_tokens=3, completion_tokens=num_words, reasoning_tokens=2 * (wish == "think")
+            )
+            if on_end is not None:
+                on_end(usage)
             yield Finished(
                 reason=_reason(wish, is_cut=sampling.max_tokens == num_words),
-                usage=Usage(prompt_tokens=7, cached_tokens=3, completion_tokens=num_words),
+                usage=usage,
                 timings=Timings(
                     queued_seconds=0.0, first_token_seconds=0.01, total_seconds=0.02, tokens_per_second=100.0
                 ),
@@ -123,7 +135,7 @@ class FakeEngine:
         yield PromptProgress(done=7, total=7)
         yield Finished(reason="stop", usage=usage, timings=timings)
 
-    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt) -> Finding:
+    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | ListSlots) -> Finding:
         """Counts seven tokens, as its answers say; characters are its tokens, and its template is a line a message."""
         match asked:
             case Tokenize(texts=texts):
@@ -144,6 +156,10 @@ class FakeEngine:
             case ShowPrompt(request=request):
                 lines = [f"<{each.role}>{each.content}" for each in request.messages]
                 return ShownPrompt(text=str(request.prompt or "".join(lines)), num_tokens=7)
+            case ListSlots():
+                busy = SlotInfo(id=0, num_tokens=9, is_processing=True, num_prompt_tokens=7, num_decoded_tokens=2)
+                idle = SlotInfo(id=1, num_tokens=0)
+                return SlotList(slots=(busy if self._num_running else idle, idle))
 
     def forget(self, conversation: str) -> None:
         """Nothing is kept."""

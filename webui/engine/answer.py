@@ -99,6 +99,13 @@ class ReadAhead:
         )
 
 
+def never_read(seconds: float) -> Finished:
+    """The end of a request that was cancelled `seconds` after it came, before anything of it was read."""
+    usage = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
+    timings = Timings(queued_seconds=seconds, first_token_seconds=0.0, total_seconds=seconds, tokens_per_second=0.0)
+    return Finished(reason="cancelled", usage=usage, timings=timings)
+
+
 class Answer(ReadAhead):
     """A request that is answered."""
 
@@ -130,16 +137,15 @@ class Answer(ReadAhead):
             return [], "stop"
         events: list[GenerationEvent] = [] if sampled.logprobs is None else [sampled.logprobs]
         events += self._read(token, vocabulary)
-        if self._reader.is_thinking and self._thoughts.is_spent:
-            events += self._write(self._reader.ending(self._form), vocabulary)
-        elif not self._has_begun and not self._reader.is_thinking:
-            events += self._write(self._reader.lead(self._form), vocabulary)
+        words = self._words_behind_thoughts
+        tokens = vocabulary.tokenize_behind(words) if words else []
+        if fits := self._has_room(len(tokens)):
+            events += [event for each in tokens for event in self._read(each, vocabulary)]
         if not self._has_begun and not self._reader.is_thinking:
             self._begin()
         if self._stops.has_stopped or self._reader.has_ended:
             return events, "stop"
-        most = self.request.sampling.max_tokens
-        return events, "length" if most is not None and self.num_sampled >= most else None
+        return events, None if fits and self._has_room(1) else "length"
 
     def finish(self, reason: FinishReason, now: float) -> Iterator[GenerationEvent]:
         """The last events: text held back in vain, then the one Finished."""
@@ -171,10 +177,16 @@ class Answer(ReadAhead):
             return "call" if self.request.tool_choice.is_forced else "free"
         return "answer" if self.request.sampling.grammar is not None else "free"
 
-    def _write(self, text: str, vocabulary: Vocabulary) -> list[GenerationEvent]:
-        """Say this in the model's place."""
-        tokens = vocabulary.tokenize_behind(text) if text else []
-        return [event for token in tokens for event in self._read(token, vocabulary)]
+    @property
+    def _words_behind_thoughts(self) -> str:
+        """What has to be said in the model's place, now that there have been enough thoughts or it has ended them."""
+        if self._reader.is_thinking:
+            return self._reader.ending(self._form) if self._thoughts.is_spent else ""
+        return "" if self._has_begun else self._reader.lead(self._form)
+
+    def _has_room(self, num_tokens: int) -> bool:
+        most = self.request.sampling.max_tokens
+        return most is None or self.num_sampled + num_tokens <= most
 
     def _read(self, token: int, vocabulary: Vocabulary) -> list[GenerationEvent]:
         """The token is part of the answer: its events."""

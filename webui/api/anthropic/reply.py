@@ -18,7 +18,9 @@ StreamEvent = dict[str, Any]
 class Reply:
     """One message while it is written."""
 
-    def __init__(self, model: str, max_tokens: int) -> None:
+    def __init__(self, model: str, max_tokens: int, *, tells_thoughts: bool = True) -> None:
+        """`tells_thoughts`: False leaves the blocks of thoughts empty."""
+        self._tells_thoughts = tells_thoughts
         self._id = f"msg_{uuid.uuid4().hex}"
         self._model = model
         self._max_tokens = max_tokens
@@ -41,8 +43,9 @@ class Reply:
                 yield self._delta({"type": "text_delta", "text": text})
             case ReasoningDelta(text=text):
                 yield from self._begin("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-                self._blocks[-1]["thinking"] += text
-                yield self._delta({"type": "thinking_delta", "thinking": text})
+                if self._tells_thoughts:
+                    self._blocks[-1]["thinking"] += text
+                    yield self._delta({"type": "thinking_delta", "thinking": text})
             case ToolCallDelta(index=index, arguments=arguments):
                 block = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
                 yield from self._begin(f"tool_use {index}", block)
@@ -62,7 +65,7 @@ class Reply:
             raise RuntimeError("the engine's events ended without Finished")
         return self._message(self._blocks, usage_object(self._finished.usage)) | self._end(self._finished)
 
-    def _message(self, content: list[dict[str, Any]], usage: dict[str, int]) -> dict[str, Any]:
+    def _message(self, content: list[dict[str, Any]], usage: dict[str, Any]) -> dict[str, Any]:
         return {
             "id": self._id,
             "type": "message",
@@ -112,13 +115,14 @@ class Reply:
         return "stop_sequence" if finished.stop_text else "end_turn"
 
 
-def usage_object(usage: Usage) -> dict[str, int]:
+def usage_object(usage: Usage) -> dict[str, Any]:
     """Anthropic counts what was cached apart."""
     return {
         "input_tokens": usage.prompt_tokens - usage.cached_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": usage.cached_tokens,
         "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
     }
 
 

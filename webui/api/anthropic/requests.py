@@ -18,6 +18,7 @@ from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.openai.request import MAX_MESSAGES
 from webui.api.openai.sampling import LARGEST_COUNT, MAX_STOP_STRINGS
 from webui.api.openai.tools import MAX_TOOLS, name_results
+from webui.api.thinking import ThinkingSwitch, read_effort
 from webui.store.model_values import ModelDefaults
 from webui.types import (
     GenerationRequest,
@@ -26,6 +27,7 @@ from webui.types import (
     Message,
     Priority,
     SamplingParams,
+    Thinking,
     Tool,
     ToolChoice,
 )
@@ -73,15 +75,7 @@ class OutputFormat(BaseModel):
 
 class OutputConfig(BaseModel):
     format: OutputFormat | None = None
-    effort: str | None = Field(None, description="Without effect")
-
-
-class Thinking(BaseModel):
-    """Whether a model thinks is for its template to say; what it thinks comes in blocks of its own."""
-
-    type: Literal["enabled", "adaptive", "between_tools", "disabled"]
-    budget_tokens: int | None = None
-    display: str | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = Field(None, description="Of thinking that is on")
 
 
 class CountRequest(BaseModel):
@@ -94,7 +88,7 @@ class CountRequest(BaseModel):
     system: str | list[Block] | None = None
     tools: Annotated[list[ToolParam], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoiceParam | None = None
-    thinking: Thinking | None = None
+    thinking: ThinkingSwitch | None = Field(None, description="Absent: as the model's template has it")
     output_config: OutputConfig | None = None
 
     def refuse_unknown(self) -> None:
@@ -121,7 +115,19 @@ class CountRequest(BaseModel):
             adapters=adapters,
             tools=tuple(tool.to_tool() for tool in self.tools or ()),
             tool_choice=self._choice(),
+            thinking=self.to_thinking(),
         )
+
+    @property
+    def tells_thoughts(self) -> bool:
+        return self.thinking is None or not self.thinking.is_untold
+
+    def to_thinking(self) -> Thinking:
+        """A model that does not think just answers, as with Ollama: programs send this whatever the model."""
+        if self.thinking is None:
+            return Thinking()
+        asked, effort = self.thinking.to_thinking(), self.output_config.effort if self.output_config else None
+        return asked if effort is None or not asked.is_on else structs.replace(asked, effort=read_effort(effort).effort)
 
     def to_sampling(self, defaults: SamplingParams | None) -> SamplingParams:
         return SamplingParams() if defaults is None else defaults
@@ -162,6 +168,12 @@ class MessagesRequest(CountRequest):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=LARGEST_COUNT)] | None = None
     keep_alive: KeepAlive = KEEP_ALIVE
+
+    def to_thinking(self) -> Thinking:
+        asked = super().to_thinking()
+        if asked.budget_tokens is not None and asked.budget_tokens >= self.max_tokens:
+            raise ParameterError("thinking", "“max_tokens” must be greater than thinking's “budget_tokens”.")
+        return asked
 
     def to_sampling(self, defaults: SamplingParams | None) -> SamplingParams:
         params = super().to_sampling(defaults)

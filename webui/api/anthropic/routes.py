@@ -39,7 +39,7 @@ async def create_message(body: MessagesRequest, request: Request, application: A
     body.refuse_unknown()
     asking = Asking(body, owner)
     events = await asking.begin(request, application, body.keep_alive)
-    reply, stopping = Reply(asking.model, body.max_tokens), get_stopping(request)
+    reply, stopping = Reply(asking.model, body.max_tokens, tells_thoughts=body.tells_thoughts), get_stopping(request)
     if not body.stream:
         return JSONResponse(await run_while_connected(request.receive, stopping, _collect(reply, events)))
     return EventStream(_frames(reply, events), stopping, farewell=event_frame(describe(ServerStopping(), PATH)))

@@ -19,6 +19,7 @@ from webui.api.ollama.options import Options
 from webui.api.openai.request import MAX_MESSAGES
 from webui.api.openai.sampling import MAX_TOP_LOGPROBS
 from webui.api.openai.tools import ToolFields
+from webui.api.thinking import read_effort, refuse_raw
 from webui.store.model_values import ModelDefaults
 from webui.types import (
     GenerationRequest,
@@ -28,6 +29,7 @@ from webui.types import (
     OverflowPolicy,
     Priority,
     SamplingParams,
+    Thinking,
 )
 
 
@@ -41,7 +43,9 @@ class AnswerBody(BaseModel):
     format: Literal["", "json"] | dict[str, Any] | None = Field(None, description="“json”, or a JSON schema")
     options: Options | None = None
     keep_alive: KeepAlive = KEEP_ALIVE
-    think: bool | Literal["low", "medium", "high", "max"] | None = None
+    think: bool | Literal["", "low", "medium", "high", "max"] | None = Field(
+        None, description="Whether and how much the model thinks before it answers; absent: as its template has it"
+    )
     truncate: bool | None = Field(None, description="Leave out the oldest turns of what is too long; else an error")
     shift: bool | None = Field(None, description="Forget the oldest tokens while writing")
     logprobs: bool | None = None
@@ -78,7 +82,13 @@ class AnswerBody(BaseModel):
             owner=owner,
             priority=Priority.API,
             adapters=adapters,
+            thinking=self._thinking(),
         )
+
+    def _thinking(self) -> Thinking:
+        if isinstance(self.think, str) and self.think:
+            return read_effort(self.think)
+        return Thinking(is_on=self.think if isinstance(self.think, bool) else None)
 
     def _sampling(self, defaults: SamplingParams | None) -> SamplingParams:
         params = (self.options or Options.model_validate({})).to_params(defaults)
@@ -132,6 +142,7 @@ class GenerateRequest(AnswerBody):
         images = read_images(self.images, "images")
         sampling = defaults.sampling if defaults else None
         if self.raw:
+            refuse_raw(self._thinking(), "think")
             if self.system:
                 raise ParameterError("system", "A raw prompt is read as it is: write the system prompt into it.")
             if images:

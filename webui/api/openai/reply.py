@@ -106,6 +106,7 @@ class Completion:
             prompt_tokens=ends[0].prompt_tokens,
             cached_tokens=min(usage.cached_tokens for usage in ends),
             completion_tokens=sum(usage.completion_tokens for usage in ends),
+            reasoning_tokens=sum(usage.reasoning_tokens for usage in ends),
         )
 
     def _timings(self) -> Timings:
@@ -174,6 +175,7 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 
 

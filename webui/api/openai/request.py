@@ -16,6 +16,7 @@ from webui.api.images import MessageContent, read_image_url
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.openai.sampling import SamplingFields
 from webui.api.openai.tools import CallOfMessage, ToolFields, name_results
+from webui.api.thinking import ThinkingFields
 from webui.core.adapters import MAX_ADAPTERS, AdapterChoice
 from webui.store.model_values import ModelDefaults
 from webui.types import GenerationRequest, LoraAdapter, Message, OverflowPolicy, Priority, Role
@@ -103,7 +104,7 @@ class ChatBody(BaseModel):
     stream_options: StreamOptions | None = None
 
 
-class ChatRequest(SamplingFields, ToolFields, ChatBody):
+class ChatRequest(SamplingFields, ToolFields, ThinkingFields, ChatBody):
     """A chat completion to be made. Null means "not given"; the defaults are those of a quiet chat."""
 
     model_config = ConfigDict(
@@ -157,6 +158,8 @@ class ChatRequest(SamplingFields, ToolFields, ChatBody):
             adapters=adapters,
             tools=self.to_tools(),
             tool_choice=self.to_tool_choice(),
+            thinking=self.to_thinking(),
+            template_values=self.to_template_values(),
         )
 
     def _split_continuation(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], str]:

@@ -92,6 +92,7 @@ class TextCompletion:
             prompt_tokens=sum(usage.prompt_tokens for usage in first_of_each),
             cached_tokens=sum(usage.cached_tokens for usage in first_of_each),
             completion_tokens=sum(usage.completion_tokens for usage in ends),
+            reasoning_tokens=sum(usage.reasoning_tokens for usage in ends),
         )
 
 
