@@ -2,7 +2,7 @@
 // Veil, notices and the connection banner of a page; the browser's history. The server calls notify and showAddress.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {closeDrawers, isOnline, notify, on, path, setChatTitle, setOnline, showPage} from "glasshouse/shell.js";
+import {closeDrawers, isOnline, notify, on, pageAtPath, path, setChatTitle, setOnline, showPage} from "glasshouse/shell.js";
 
 const STAY_MS = 6000;
 
@@ -21,9 +21,8 @@ export default {
   },
   mounted() {
     this.onPop = () => {
-      const isModels = path() === "/models";
-      showPage(isModels ? "models" : "chat");
-      if (!isModels) this.$emit("navigate", path());
+      showPage(pageAtPath());
+      if (pageAtPath() === "chat") this.$emit("navigate", path());
     };
     addEventListener("popstate", this.onPop);
     this.watchPopup();

@@ -6,7 +6,7 @@ import {groupByDate} from "glasshouse/dates.js";
 import {confirmDialog} from "glasshouse/dialog.js";
 import {icon} from "glasshouse/icon.js";
 import {logo} from "glasshouse/logo.js";
-import {closeSide, isPhone, isTouch, on, openDialog, openModels, pageName, visit} from "glasshouse/shell.js";
+import {closeSide, isPhone, isTouch, on, openDialog, openModels, openPage, pageName, visit} from "glasshouse/shell.js";
 import {onSwipe} from "glasshouse/swipe.js";
 
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform ?? "");
@@ -179,21 +179,27 @@ export default {
         ],
       );
     },
-    renderModelsLink() {
+    /** A link to a page beside the chat. @param {string} name @param {any} glyph @param {any} words @param {() => void} open */
+    renderPageLink(name, glyph, words, open, isHere = this.page === name) {
       const go = (event) => {
         if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return; // a new tab or window
         event.preventDefault();
-        openModels();
+        open();
         if (isPhone()) closeSide();
       };
-      const isHere = this.page === "models";
       const link = {
         class: ["models-link", isHere && "current"],
-        href: `${window.path_prefix ?? ""}/models`,
+        href: `${window.path_prefix ?? ""}/${name}`,
         "aria-current": isHere ? "page" : null,
         onClick: go,
       };
-      return h("a", link, [icon("boxes"), h("span", "Models")]);
+      return h("a", link, [icon(glyph), words]);
+    },
+    /** Programs: how they are connected and what they ask; a mark while their requests are recorded. */
+    renderProgramsLink() {
+      const isHere = this.page === "connect" || this.page === "inspect";
+      const mark = h("span", {class: "recording-mark", title: "API requests are being recorded"});
+      return this.renderPageLink("connect", "link", [h("span", "Programs"), mark], () => openPage("connect"), isHere);
     },
     renderFoot(name, glyph, label) {
       const run = () => {
@@ -225,7 +231,8 @@ export default {
         ),
       ]),
       h("button", toNew, [icon("square-pen"), h("span", "New chat"), h("span", {class: "gap"}), shortcut]),
-      this.renderModelsLink(),
+      this.renderPageLink("models", "boxes", h("span", "Models"), () => openModels()),
+      this.renderProgramsLink(),
       h("nav", {class: "list", "aria-label": "Chats"}, this.renderList()),
       h("div", {class: "foot"}, [
         this.renderFoot("share", "qr-code", "Share"),

@@ -27,6 +27,11 @@ async function load() {
   }
 }
 
+/** @param {string} text @param {string} [words] what is said when it worked */
+export async function copyAndSay(text, words = "Copied.") {
+  notify((await copyText(text)) ? words : "Your browser did not let it be copied.");
+}
+
 /** @param {string} code @param {string} language highlight.js's name @param {string} label for people */
 export function codeView(code, language, label) {
   if (!highlighter.value) load();
@@ -34,7 +39,7 @@ export function codeView(code, language, label) {
   const isShort = code.length <= HIGHLIGHT_AT_MOST;
   const html =
     hljs && isShort ? DOMPurify.sanitize(hljs.highlight(code, {language, ignoreIllegals: true}).value, SPANS) : null;
-  const copy = async () => notify((await copyText(code)) ? "Copied." : "Your browser did not let it be copied.");
+  const copy = () => copyAndSay(code);
   return h("div", {class: "code sheet-code", dir: "ltr"}, [
     h("div", {class: "code-head"}, [
       h("span", label),

@@ -3,7 +3,7 @@
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
 import {segments} from "glasshouse/dialog_frame.js";
-import {setTheme} from "glasshouse/shell.js";
+import {openPage, setTheme} from "glasshouse/shell.js";
 
 /** @param {any} dialog the settings dialog */
 export function appearanceTab(dialog) {
@@ -43,9 +43,22 @@ export function aboutTab(dialog) {
       ...row("Models", dialog.modelsDir),
       ...row("Engine", dialog.engine),
     ]),
-    h("a", {class: "button", href: `${window.path_prefix ?? ""}/docs`, target: "_blank", rel: "noopener"}, [
-      "API documentation",
-      icon("external-link"),
+    h("div", {class: "about-links"}, [
+      toPage(dialog, "connect", "link", "Connect a program"),
+      toPage(dialog, "inspect", "eye", "API requests"),
+      h("a", {class: "button", href: `${window.path_prefix ?? ""}/docs`, target: "_blank", rel: "noopener"}, [
+        "API documentation",
+        icon("external-link"),
+      ]),
     ]),
   ];
+}
+
+/** @param {any} dialog @param {string} name @param {any} glyph @param {string} words */
+function toPage(dialog, name, glyph, words) {
+  const go = () => {
+    dialog.close();
+    openPage(name);
+  };
+  return h("button", {type: "button", class: "button", onClick: go}, [icon(glyph), words]);
 }

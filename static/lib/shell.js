@@ -16,7 +16,8 @@ function emit(name, detail) {
 /**
  * Listen to "panel" or "side" (detail: boolean, open), "dialog" (detail: its name), "notice" (detail: Notice),
  * "theme" (detail: "dark"|"light"), "online" (detail: boolean), "visit" (detail: a conversation's id, or null),
- * "page" (detail: "chat"|"models"), "sheet" (detail: {id: a model's, tab}).
+ * "page" (detail: "chat", or the name of another page), "sheet" (detail: {id: a model's, tab}),
+ * "pictures" (detail: File[], dropped somewhere on the page).
  * @param {string} name
  * @param {(detail: any) => void} listener
  * @returns {() => void} call it to stop listening
@@ -52,6 +53,12 @@ export const isWide = () => wide.matches;
 export const isPhone = () => phone.matches;
 /** Fingers, not a mouse: Enter makes a new line, controls are always shown. */
 export const isTouch = () => matchMedia("(pointer: coarse)").matches;
+
+/** Pictures were dropped: they belong to the message that is being written. @param {File[]} files */
+export function offerPictures(files) {
+  openChat();
+  emit("pictures", files);
+}
 
 // --- the model panel and the side list --------------------------------------------------------------------------
 
@@ -139,35 +146,47 @@ export function visit(id) {
   emit("visit", id);
 }
 
-// --- the two pages: chat and models stand in one frame, and only one of them is shown ---------------------------------
+// --- the pages: chat, models, connect and inspect stand in one frame, and only one of them is shown --------------------
 
-const MODELS_TITLE = "Models · Glasshouse";
+/** Titles of the pages beside the chat, by their names, which are their addresses too. @type {Record<string, string>} */
+const PAGES = {
+  models: "Models · Glasshouse",
+  connect: "Connect · Glasshouse",
+  inspect: "Requests · Glasshouse",
+};
 
 /** The address below the prefix of a proxy. */
 export const path = () => location.pathname.slice((window.path_prefix ?? "").length) || "/";
 
-/** @returns {"chat"|"models"} */
-export const pageName = () => (root.dataset.page === "models" ? "models" : "chat");
+/** The page that stands at the address. */
+export const pageAtPath = () => (Object.hasOwn(PAGES, path().slice(1)) ? path().slice(1) : "chat");
+
+/** @returns {string} "chat" or the name of another page */
+export const pageName = () => (Object.hasOwn(PAGES, root.dataset.page ?? "") ? (root.dataset.page ?? "") : "chat");
 
 /** Where the chat was left, and the title that it had. */
 let chatPath = "/";
 let chatTitle = "Glasshouse";
 
-/** Shows what belongs to the address that the browser has gone to already. @param {"chat"|"models"} name */
+/** Shows what belongs to the address that the browser has gone to already. @param {string} name */
 export function showPage(name) {
   if (pageName() === name) return;
-  if (name === "models") document.title = MODELS_TITLE;
-  else document.title = chatTitle;
+  document.title = PAGES[name] ?? chatTitle;
   root.dataset.page = name;
   if (!isWide()) closePanel();
   emit("page", name);
 }
 
-/** Goes to the models; nothing is loaded, and the chat stays as it is. @param {string} [tab] */
-export function openModels(tab = "") {
+/** Goes to a page beside the chat; nothing is loaded, and the chat stays as it is. @param {string} name @param {string} [hash] */
+export function openPage(name, hash = "") {
   if (pageName() === "chat") [chatPath, chatTitle] = [path(), document.title];
-  history.pushState(null, "", `${window.path_prefix ?? ""}/models${tab && `#${tab}`}`);
-  showPage("models");
+  history.pushState(null, "", `${window.path_prefix ?? ""}/${name}${hash && `#${hash}`}`);
+  showPage(name);
+}
+
+/** @param {string} [tab] */
+export function openModels(tab = "") {
+  openPage("models", tab);
   emit("tab", tab || "yours");
 }
 

@@ -16,10 +16,12 @@ from nicegui.dependencies import esm_modules
 
 from webui.assets import STATIC_DIR
 
-STYLE_SHEETS = ("tokens.css", "base.css", "chat.css", "panel.css", "dialogs.css", "models.css", "sheet.css")
+_STYLES = ("tokens", "base", "chat", "panel", "dialogs", "models", "sheet", "connect", "inspect")
+STYLE_SHEETS = tuple(f"{name}.css" for name in _STYLES)
 FONT = "vendor/fonts/inter-latin-wght-normal.woff2"
 LATER = {"highlight.js", "blake3.js"}  # fetched when the first code block, or the first import, asks for it
-MODELS = "models_"  # what the Models page and a model's sheet fetch when they are opened first
+#: What pages beside the chat, and a model's sheet, fetch when they are opened first.
+OF_OTHER_PAGES = ("models_", "connect_", "inspect_", "programs_")
 
 # Runs before anything is painted: the theme, and which regions are open. Without JavaScript nothing here works anyway.
 _FIRST_SCRIPT = """
@@ -31,7 +33,8 @@ _FIRST_SCRIPT = """
   root.dataset.theme = wanted === "dark" || wanted === "light" ? wanted : dark ? "dark" : "light";
   root.dataset.panel = innerWidth >= 1200 && read("panel") !== "closed" ? "open" : "closed";
   root.dataset.side = "closed";
-  root.dataset.page = location.pathname.endsWith("/models") ? "models" : "chat";
+  const page = location.pathname.split("/").pop();
+  root.dataset.page = ["models", "connect", "inspect"].includes(page) ? page : "chat";
 })();
 """
 
@@ -72,7 +75,7 @@ def _module_addresses() -> list[str]:
         for key, module in esm_modules.items()
         if module.name.startswith("glasshouse")
         for file in sorted(module.path.glob("*.js"))
-        if file.name not in LATER and not file.name.startswith(MODELS)
+        if file.name not in LATER and not file.name.startswith(OF_OTHER_PAGES)
     ]
 
 

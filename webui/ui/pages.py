@@ -1,6 +1,7 @@
-"""The page's three addresses, and what stands in its frame.
+"""The page's addresses, and what stands in its frame.
 
-Chat and models are two regions of one frame, of which the browser shows one: going from one to the other loads nothing.
+Chat, models, and what is for programs are regions of one frame, of which the browser shows one: going from one to the
+other loads nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from webui.ui.components.model_panel import ModelPanel
 from webui.ui.components.settings_dialog import SettingsDialog
 from webui.ui.components.share_dialog import ShareDialog
 from webui.ui.components.shell import Shell
+from webui.ui.connect_page import CONNECT_TITLE, ConnectPage
+from webui.ui.inspect_page import INSPECT_TITLE, InspectPage
 from webui.ui.layout import frame
 from webui.ui.lost_pages import add_lost_pages
 from webui.ui.models_page import MODELS_TITLE, ModelsPage
@@ -26,7 +29,8 @@ RECONNECT_SECONDS = 30.0  # a shorter cut costs nothing; after a longer one the 
 
 
 def add_pages(application: Application) -> None:
-    """Register `/` (a new chat), `/c/{conversation_id}`, `/models`, and what stands at every other address."""
+    """Register `/` (a new chat), `/c/{conversation_id}`, `/models`, `/connect`, `/inspect`, and what
+    stands at every other address."""
     add_lost_pages()
 
     favicon = (STATIC_DIR / "icons" / "icon.svg").read_text(encoding="utf-8")  # inline: a request less
@@ -41,9 +45,14 @@ def add_pages(application: Application) -> None:
     async def conversation(request: Request, conversation_id: str) -> None:
         await _build(application, request, conversation_id)
 
-    @ui.page("/models", title=MODELS_TITLE, favicon=favicon, language="en-US", reconnect_timeout=RECONNECT_SECONDS)
-    async def models(request: Request) -> None:
-        await _build(application, request, None, title=MODELS_TITLE)
+    def add_page_beside(path: str, title: str) -> None:
+        @ui.page(path, title=title, favicon=favicon, language="en-US", reconnect_timeout=RECONNECT_SECONDS)
+        async def page(request: Request) -> None:
+            await _build(application, request, None, title=title)
+
+    add_page_beside("/models", MODELS_TITLE)
+    add_page_beside("/connect", CONNECT_TITLE)
+    add_page_beside("/inspect", INSPECT_TITLE)
 
 
 async def _build(
@@ -51,12 +60,15 @@ async def _build(
 ) -> None:
     client = context.client
     with frame(request) as shell:
-        page = ChatPage(application, shell, owner=getattr(request.state, "owner", client.ip))
+        owner = getattr(request.state, "owner", client.ip)
+        page = ChatPage(application, shell, owner=owner)
         client.on_delete(page.close)
         page.add_side()
         with ui.element("main").classes("main of-chat"):
             page.add_main()
         ModelsPage(application)
+        ConnectPage(application, request)
+        InspectPage(application, owner)
         ModelPanel(application)
         client.on_delete(application.memory_watch.changed.subscribe(lambda warning: _warn(shell, warning)))
     with client.layout:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from webui.config import Settings
 from webui.core.model_manager import ModelManager
 from webui.core.network import share_urls
-from webui.core.running_server import local_url
 from webui.errors import GlasshouseError
 
 USUAL_CONTEXT = 8192  #: tokens, while no model is loaded that would say
@@ -37,7 +36,7 @@ async def find_place(
 ) -> Place:
     """The place for programs. `asked_url` is the address under which somebody on another machine asked: it works from
     there. Otherwise it is the address in the network where the server is shared, and else loopback."""
-    base_url = asked_url or local_url("localhost", settings.port).replace("127.0.0.1", "localhost")
+    base_url = asked_url or f"http://localhost:{settings.port}"
     is_loopback = asked_url is None
     if asked_url is None and settings.is_shared:
         shared = await asyncio.to_thread(share_urls, settings.port, settings.listen_host)
