@@ -31,3 +31,14 @@ def test_idle_answers_give_their_places_to_people() -> None:
     assert {chunk.sequence for chunk in house.step()} == set(people)
     house.run()
     assert len(house.ended) == 6
+
+
+def test_steps_are_short_while_an_idle_answer_is_there() -> None:
+    house = House(slots=2, kv=400)
+    draft = house.ask([7] * 20, owner="ann", priority=Priority.IDLE, answer=0)
+    house.step()
+    assert draft in house.ended
+    assert not house.scheduler.is_crowded
+    house.ask([1] * 20, owner="batch", priority=Priority.IDLE, answer=5)
+    house.step()
+    assert house.scheduler.is_crowded

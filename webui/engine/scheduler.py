@@ -66,7 +66,10 @@ class Scheduler:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether several sequences are read or wait to be."""
+        """Whether several sequences are read or wait to be, or one is written that nobody waits for and that may keep
+        nobody waiting: then steps are short."""
+        if any(each.is_idle_work and not each.reads_only for each in self._slots.sequences):
+            return True
         num_reading = sum(not each.is_running and not each.is_idle_work for each in self._slots.sequences)
         return num_reading + self._line.num_unled > 1
 

@@ -18,8 +18,9 @@ from webui.api.openai.completions import CompletionRequest, ask_completion
 from webui.api.openai.embeddings import EmbeddingsRequest, collect_embeddings
 from webui.api.openai.request import ChatRequest
 from webui.core.application import Application
-from webui.core.batch_run import Answered
-from webui.errors import GlasshouseError
+from webui.core.batch_room import would_disturb
+from webui.core.batch_run import RETRY_SECONDS, Answered
+from webui.errors import EngineBusy, GlasshouseError
 from webui.types import GenerationRequest, Priority
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
@@ -48,6 +49,7 @@ class BatchAnswerer:
     async def _answer(self, endpoint: str, body: dict[str, Any], owner: str) -> bytes:
         if body.get("stream"):
             raise ParameterError("stream", "The answers of a batch are not streamed. Leave “stream” out.")
+        await self._check_room(body.get("model"))
         match endpoint:
             case "/v1/chat/completions":
                 chat = ChatRequest.model_validate(body)
@@ -61,6 +63,13 @@ class BatchAnswerer:
             case _:
                 raise ParameterError("endpoint", f"There are no batches for {endpoint}.")
         return msgspec.json.encode(await question.collect())
+
+
+    async def _check_room(self, model: object) -> None:
+        """Raises EngineBusy while somebody's model would have to go; then the request waits."""
+        is_named = isinstance(model, str) and model not in {"", "default"}
+        if is_named and await would_disturb(self._application.models, str(model)):
+            raise EngineBusy(retry_after=RETRY_SECONDS)
 
 
 def in_background(request: GenerationRequest) -> GenerationRequest:
