@@ -15,12 +15,13 @@ from pathlib import Path
 
 import msgspec
 
-from webui.engine.answer import Answer, ReadAhead
+from webui.engine.answer import Answer, ReadAhead, never_read
 from webui.engine.channel import Channel
 from webui.engine.chunk import Chunk
 from webui.engine.drafting import Drafting
 from webui.engine.intake import Intake
 from webui.engine.load_meter import LoadMeter
+from webui.engine.looking import Glance, Looked, Looking
 from webui.engine.pace import Pace
 from webui.engine.parking import Parking
 from webui.engine.probes import Prober
@@ -53,6 +54,7 @@ from webui.types import (
     ContextTrimmed,
     FinishReason,
     GenerationEvent,
+    Image,
     Priority,
     PromptProgress,
     Queued,
@@ -68,6 +70,7 @@ _NUM_RECENT = 8  #: finished requests from which the waiting time is estimated
 _FLUSH_INTERVAL = 0.03  #: seconds; nobody sees the difference
 _REST_SECONDS = 1.0  #: without a step: by then other programs may have come or gone
 _FLUSH_SECONDS = 1.0  #: at the end, for states on their way to disk
+_GLANCE_SECONDS = 0.02  #: between two looks at the commands while only images are being computed
 
 
 class EngineLoop:
@@ -80,6 +83,7 @@ class EngineLoop:
         self._answers: dict[int, ReadAhead] = {}
         options = runner.info.options
         self._intake = Intake(runner.vocabulary, runner.info.options.chat_template, runner.vision)
+        self._looking = Looking(runner.vision)
         self._saved = SavedStates(Parking(options.parked_bytes), _open_files(runner))
         self._scheduler = Scheduler(
             num_slots=options.num_slots,
@@ -107,8 +111,12 @@ class EngineLoop:
         self._channel.send(Loaded(info=info))
         self._channel.flush()
         while self._take_commands():
+            for glance in self._looking.take_done():
+                self._go_on(glance)
             if self._scheduler.has_work:
                 self._step()
+            elif self._looking.is_busy:
+                self._looking.wait(_GLANCE_SECONDS)
             self._report_load()
             self._flush()
         self._saved.flush(_FLUSH_SECONDS)
@@ -127,14 +135,20 @@ class EngineLoop:
 
     def _obey(self, command: Command) -> None:
         match command:
+            case Generate() | Prefill() | Probe() if images := self._looking.unseen(command):
+                self._look(command, images)
             case Generate() | Prefill():
-                self._accept(command)
+                self._accept(command, self._clock())
             case Cancel(request_id=request_id):
                 if answer := self._answers.get(request_id):
                     self._finish(answer, "cancelled")
+                elif glance := self._looking.find(request_id):
+                    self._drop(glance)
             case Pause(request_id=request_id) | Resume(request_id=request_id):
                 if answer := self._answers.get(request_id):
                     answer.sequence.is_paused = isinstance(command, Pause)
+                elif glance := self._looking.find(request_id):
+                    glance.is_paused = isinstance(command, Pause)
             case Forget(conversation=conversation):
                 self._scheduler.cache.forget(conversation)
             case Probe():
@@ -144,13 +158,40 @@ class EngineLoop:
 
     def _idle_timeout(self) -> float | None:
         """How long to wait for a command. With nothing else to do, states of conversations are brought to disk."""
-        if self._scheduler.has_work or self._scheduler.cache.store_one():
+        if self._scheduler.has_work or self._looking.is_busy or self._scheduler.cache.store_one():
             return 0
         return None if self._meter.is_settled(0, 0) else self._meter.seconds_left(self._clock())
 
-    def _accept(self, command: Generate | Prefill) -> None:
+    # --- images ----------------------------------------------------------------------------------------------------
+
+    def _look(self, command: Looked, images: list[Image]) -> None:
+        """Its images are computed beside the steps; then it goes on."""
+        if self._looking.is_full:
+            self._refuse(command, EngineBusy(retry_after=math.ceil(self._seconds_per_answer(self._clock()) or 10.0)))
+        else:
+            self._looking.start(command, images, self._clock())
+
+    def _go_on(self, glance: Glance) -> None:
+        if isinstance(glance.command, Probe):
+            self._probe(glance.command)
+            return
+        self._accept(glance.command, glance.arrived_at)
+        if answer := self._answers.get(glance.command.request_id):
+            answer.sequence.is_paused = glance.is_paused
+
+    def _drop(self, glance: Glance) -> None:
+        """Cancelled before anything was read."""
+        self._looking.drop(glance.command.request_id)
+        if isinstance(glance.command, Generate):
+            self._meter.count_end("cancelled")
+        end = never_read(self._clock() - glance.arrived_at)
+        self._channel.send(Happened(request_id=glance.command.request_id, event=end))
+        self._is_urgent = True
+
+    # --- requests --------------------------------------------------------------------------------------------------
+
+    def _accept(self, command: Generate | Prefill, arrived_at: float) -> None:
         """Queue a request, or answer it with the reason why not."""
-        arrived_at = self._clock()
         try:
             answer = self._prepare(command, arrived_at)
         except GlasshouseError as error:

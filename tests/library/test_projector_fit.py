@@ -1,0 +1,44 @@
+"""What projectors take: near the buffers that llama.cpp's mtmd logged for encoders of these sizes, never below them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.tiny_models import write_tiny_model
+from tests.engine.tiny_projectors import write_tiny_projector
+from webui.library.gguf import read_header
+from webui.library.projector_fit import compute_bytes, find_projector
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "wide", "image", "patch", "logged_mib"),
+    [("mlp", 1024, 4096, 336, 14, 21.55), ("gemma3", 1152, 4304, 896, 14, 121.25), ("idefics3", 768, 3072, 512, 16, 21.0)],
+    ids=["CLIP-L of LLaVA 1.5", "SigLIP of Gemma 3", "SigLIP-B of SmolVLM"],
+)  # fmt: skip
+def test_the_buffer_is_what_llama_cpp_says(
+    kind: str, width: int, wide: int, image: int, patch: int, logged_mib: float
+) -> None:
+    names = {"embedding_length": width, "feed_forward_length": wide, "image_size": image, "patch_size": patch}
+    metadata = {f"clip.vision.{name}": value for name, value in names.items()} | {"clip.projector_type": kind}
+    assert 0.99 * logged_mib < compute_bytes(metadata) / 2**20 < 1.4 * logged_mib
+
+
+def test_the_projector_beside_a_model_is_found(tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path, "llama")
+    header = read_header(model)
+    assert find_projector(model, header) is None
+    path = write_tiny_projector(tmp_path, "mlp").rename(tmp_path / "mmproj-tiny-llama.gguf")
+    found = find_projector(model, header)
+    assert found is not None
+    assert found.path == path
+    assert found.num_bytes > path.stat().st_size
+
+
+@pytest.mark.parametrize("kind", ["hunyuanvl", "deepseek4v"])
+def test_rows_that_depend_on_what_stands_before_them_are_not_used(tmp_path: Path, kind: str) -> None:
+    model = write_tiny_model(tmp_path, "llama")
+    written = write_tiny_projector(tmp_path, kind)
+    written.rename(tmp_path / "mmproj-tiny-llama.gguf")
+    assert find_projector(model, read_header(model)) is None
