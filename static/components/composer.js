@@ -1,10 +1,12 @@
 // @ts-check
 // The message box. It keeps the text until the server says that it has it: the server calls sent, refused or prepared
-// with the number of the attempt. Long texts go by POST, because NiceGUI's socket takes one megabyte at most.
+// with the number of the attempt. Long texts and pictures go by POST, because NiceGUI's socket takes one megabyte at
+// most.
 
 import {h} from "vue";
 import {loadDraft, saveDraft} from "glasshouse/drafts.js";
 import {icon} from "glasshouse/icon.js";
+import {ACCEPTED, MOST_PICTURES, isPicture, readPictures} from "glasshouse/pictures.js";
 import {isOnline, isTouch, on} from "glasshouse/shell.js";
 
 const POST_FROM = 200_000; // characters
@@ -14,10 +16,27 @@ const PASTED_FROM = 200; // characters at once
 const NO_CONNECTION = "No connection just now. Your message stays here until you send it.";
 
 export default {
-  props: {conversationId: {type: String, default: null}, isAnswering: Boolean, modelName: String, readsAhead: Boolean},
+  props: {
+    conversationId: {type: String, default: null},
+    isAnswering: Boolean,
+    modelName: String,
+    sees: {type: Boolean, default: null}, // whether the model sees pictures; null: it is not loaded yet
+    readsAhead: Boolean,
+  },
   emits: ["send", "prepare", "stop", "draft"],
   data() {
-    return {text: loadDraft(this.conversationId), note: "", isSending: false, place: this.conversationId};
+    return {
+      text: loadDraft(this.conversationId),
+      pictures: [],
+      note: "",
+      isSending: false,
+      place: this.conversationId,
+    };
+  },
+  computed: {
+    isEmpty() {
+      return !this.text.trim() && !this.pictures.length;
+    },
   },
   watch: {
     conversationId(id) {
@@ -31,7 +50,7 @@ export default {
   created() {
     this.attempt = 0;
     this.told = ""; // the draft that the server knows of
-    /** @type {{attempt: number, text: string, key: string|null}|null} */
+    /** @type {{attempt: number, text: string, pictures: any[], key: string|null}|null} */
     this.pending = null;
   },
   mounted() {
@@ -43,11 +62,13 @@ export default {
     });
     this.observer.observe(this.$el);
     this.stopVisits = on("visit", this.visit);
+    this.stopPictures = on("pictures", this.addPictures);
     this.stopOnline = on("online", (online) => online && this.note === NO_CONNECTION && (this.note = ""));
   },
   beforeUnmount() {
     this.observer.disconnect();
     this.stopVisits();
+    this.stopPictures();
     this.stopOnline();
     clearTimeout(this.timer);
     clearTimeout(this.draftTimer);
@@ -65,8 +86,30 @@ export default {
       if (this.isSending) return; // the first message of a new chat: the text is on its way
       saveDraft(before, this.text);
       this.setText(loadDraft(id));
+      this.pictures = [];
       this.note = "";
       this.focus();
+    },
+    /** @param {Iterable<File>} files */
+    async addPictures(files) {
+      if (this.sees === false) {
+        this.note = `${this.modelName} does not see pictures. Choose a model that has its projector (mmproj) with it.`;
+        return;
+      }
+      try {
+        const pictures = [...this.pictures, ...(await readPictures(files))];
+        this.note = pictures.length > MOST_PICTURES ? `A message has ${MOST_PICTURES} pictures at most.` : "";
+        this.pictures = pictures.slice(0, MOST_PICTURES);
+      } catch (error) {
+        this.note = error.message;
+      }
+      this.focus();
+    },
+    onPaste(event) {
+      const files = [...(event.clipboardData?.files ?? [])].filter(isPicture);
+      if (!files.length) return;
+      event.preventDefault();
+      this.addPictures(files);
     },
     setText(text) {
       this.text = text;
@@ -103,7 +146,7 @@ export default {
       this.send();
     },
     send() {
-      if (this.isSending || !this.text.trim()) return;
+      if (this.isSending || this.isEmpty) return;
       if (this.isAnswering) this.note = "Wait until the answer is finished, or stop it.";
       else if (!this.isConnected()) this.note = NO_CONNECTION;
       else this.start(this.text);
@@ -116,9 +159,9 @@ export default {
       this.attempt += 1;
       this.isSending = true;
       this.note = "";
-      this.pending = {attempt: this.attempt, text, key: this.place};
+      this.pending = {attempt: this.attempt, text, pictures: this.pictures, key: this.place};
       this.timer = setTimeout(this.waitedTooLong, ANSWER_WITHIN_MS);
-      if (text.length <= POST_FROM) this.$emit("send", {attempt: this.attempt, text});
+      if (text.length <= POST_FROM && !this.pictures.length) this.$emit("send", {attempt: this.attempt, text});
       else if (this.place) this.post(this.attempt, this.place);
       else this.$emit("prepare", {attempt: this.attempt, bytes: new Blob([text]).size});
     },
@@ -129,7 +172,8 @@ export default {
     async post(attempt, conversationId) {
       clearTimeout(this.timer); // a slow upload may take its time
       const address = `${window.path_prefix ?? ""}/api/conversations/${conversationId}/messages`;
-      const body = JSON.stringify({text: this.pending.text});
+      const {text, pictures} = this.pending;
+      const body = JSON.stringify({text, images: pictures.map((each) => each.url)});
       try {
         const answer = await fetch(address, {method: "POST", headers: {"content-type": "application/json"}, body});
         if (answer.ok) return this.sent(attempt);
@@ -142,7 +186,8 @@ export default {
     /** The server has the message: what was typed meanwhile stays. */
     sent(attempt) {
       if (this.pending?.attempt !== attempt) return;
-      const {text, key} = this.pending;
+      const {text, pictures, key} = this.pending;
+      this.pictures = this.pictures.filter((each) => !pictures.includes(each));
       this.settle();
       this.note = "";
       saveDraft(key, "");
@@ -166,6 +211,49 @@ export default {
       this.isSending = false;
       this.pending = null;
     },
+    renderPictures() {
+      if (!this.pictures.length) return null;
+      return h(
+        "ul",
+        {class: "composer-pictures", "aria-label": "Pictures of this message"},
+        this.pictures.map((picture, index) =>
+          h("li", {key: picture.url}, [
+            h("img", {src: picture.url, alt: picture.name}),
+            h(
+              "button",
+              {
+                type: "button",
+                "aria-label": `Remove ${picture.name}`,
+                title: "Remove",
+                onClick: () => this.pictures.splice(index, 1),
+              },
+              icon("x"),
+            ),
+          ]),
+        ),
+      );
+    },
+    renderPicker() {
+      const pick = (event) => {
+        this.addPictures([...event.target.files]);
+        event.target.value = ""; // the same file again counts as a new choice
+      };
+      const words = {"aria-label": "Add pictures", title: "Add pictures"};
+      const choose = (event) => (event.stopPropagation(), this.$refs.picker.click());
+      return [
+        h("input", {
+          ref: "picker",
+          type: "file",
+          accept: ACCEPTED,
+          multiple: true,
+          hidden: true,
+          tabindex: -1,
+          "aria-label": "Choose pictures",
+          onChange: pick,
+        }),
+        this.sees && h("button", {type: "button", class: "attach", ...words, onClick: choose}, icon("image")),
+      ];
+    },
     renderButton() {
       if (this.isAnswering) {
         const stop = () => this.$emit("stop");
@@ -175,7 +263,7 @@ export default {
           icon("square"),
         );
       }
-      const isOff = this.isSending || !this.text.trim();
+      const isOff = this.isSending || this.isEmpty;
       return h(
         "button",
         {key: "send", class: "send", type: "submit", "aria-label": "Send", title: "Send", disabled: isOff},
@@ -198,11 +286,14 @@ export default {
       "aria-describedby": "composer-note",
       onInput: this.onInput,
       onKeydown: this.onKeydown,
+      onPaste: this.onPaste,
     };
     return h("form", {class: "composer glass", onSubmit: submit}, [
       h("div", {id: "composer-note", class: ["composer-note", {shown: this.note}], role: "status"}, this.note),
+      this.renderPictures(),
       h("div", {class: "composer-row", onClick: () => this.$refs.box.focus()}, [
         h("textarea", box),
+        this.renderPicker(),
         this.renderButton(),
       ]),
     ]);

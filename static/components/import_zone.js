@@ -1,9 +1,10 @@
 // @ts-check
-// The window as a drop zone for GGUF files, the hidden file input behind "Import GGUF", and a tray that shows what is
+// The window as a drop zone for GGUF files and pictures, the hidden file input behind "Import GGUF", and a tray that shows what is
 // on its way while the model panel is closed.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {isOpen, isTouch, on, openPanel, pageName} from "glasshouse/shell.js";
+import {isPicture} from "glasshouse/pictures.js";
+import {isOpen, isTouch, offerPictures, on, openPanel, pageName} from "glasshouse/shell.js";
 import {uploadCard} from "glasshouse/upload_card.js";
 import {addFiles, findInterrupted, refuse, uploads} from "glasshouse/uploads.js";
 
@@ -52,7 +53,10 @@ export default {
         if (entry?.isDirectory) folders.add(entry.name);
       }
       for (const name of folders) refuse(name, `“${name}” is a folder. Drop the GGUF files that are in it.`);
-      addFiles([...event.dataTransfer.files].filter((file) => !folders.has(file.name)));
+      const files = [...event.dataTransfer.files].filter((file) => !folders.has(file.name));
+      const pictures = files.filter(isPicture);
+      if (pictures.length) offerPictures(pictures);
+      addFiles(files.filter((file) => !isPicture(file)));
     },
     /** A popover stands above open dialogs too. @param {boolean} isOver */
     setOver(isOver) {
@@ -70,7 +74,7 @@ export default {
           h("div", {class: "drop-frame"}, [
             icon("file-down"),
             h("p", {class: "drop-title"}, "Drop to import"),
-            h("p", "GGUF files of any size, one or several"),
+            h("p", "GGUF files of any size, or pictures for your message"),
           ]),
         ],
       );

@@ -85,6 +85,13 @@ const Prose = {
   },
 };
 
+/** @param {string} address below the prefix of a proxy @param {number} index */
+function renderPicture(address, index) {
+  const src = (window.path_prefix ?? "") + address;
+  const open = {href: src, target: "_blank", rel: "noopener", key: src, "aria-label": `Picture ${index + 1}, in full size`};
+  return h("a", open, h("img", {src, alt: `Picture ${index + 1}`, loading: "lazy"}));
+}
+
 export const MessageView = {
   props: {message: Object, modelName: String, isLast: Boolean, canRegenerate: Boolean},
   emits: ["regenerate", "continue"],
@@ -122,9 +129,10 @@ export const MessageView = {
       setTimeout(() => (this.isCopied = false), COPIED_MS);
     },
     renderUser() {
-      const {content} = this.message;
+      const {content, images = []} = this.message;
       const cut = cutLong(content);
-      const parts = [h("div", {class: "bubble-text"}, this.showsAll ? content : cut)];
+      const parts = images.length ? [h("div", {class: "bubble-pictures"}, images.map(renderPicture))] : [];
+      if (content) parts.push(h("div", {class: "bubble-text"}, this.showsAll ? content : cut));
       if (cut !== content) {
         const toggle = () => (this.showsAll = !this.showsAll);
         const label = this.showsAll ? "Show less" : `Show all (${content.length.toLocaleString("en")} characters)`;

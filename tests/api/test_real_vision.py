@@ -1,4 +1,4 @@
-"""A real engine looks at an image: the same question in every dialect has the same answer, and a blind model says so."""
+"""A real engine looks at an image: in every dialect the same is answered, and a blind model says that it is blind."""
 
 from __future__ import annotations
 

@@ -29,6 +29,10 @@ def anthropic(*blocks: dict[str, Any]) -> dict[str, Any]:
     return {"model": STARTER, "max_tokens": 9, "messages": [{"role": "user", "content": list(blocks)}]}
 
 
+def ollama(words: str, *images: str) -> dict[str, Any]:
+    return {"model": STARTER, "messages": [{"role": "user", "content": words, "images": list(images)}]}
+
+
 def text(words: str) -> dict[str, Any]:
     return {"type": "text", "text": words}
 
@@ -45,7 +49,7 @@ BLOCK = {"type": "image", "source": {"type": "base64", "media_type": "image/png"
         ("/api/v0/chat/completions", openai(text("What is "), IMAGE_URL, text("it?")), 8),
         ("/v1/messages", anthropic(text("What is it?"), BLOCK), 11),
         ("/v1/messages", anthropic({"type": "image", "source": {"type": "url", "url": URL}}, text("What is it?")), 0),
-        ("/api/chat", {"model": STARTER, "messages": [{"role": "user", "content": "What is it?", "images": [BASE64]}]}, 0),
+        ("/api/chat", ollama("What is it?", BASE64), 0),
         ("/api/generate", {"model": STARTER, "prompt": "What is it?", "images": [URL]}, 0),
     ],
 )  # fmt: skip
@@ -72,13 +76,13 @@ async def test_a_tools_result_may_be_an_image(client: httpx.AsyncClient, applica
 @pytest.mark.parametrize(
     ("path", "body", "says"),
     [
-        ("/v1/chat/completions", openai({"type": "image_url", "image_url": {"url": "https://a.b/c.png"}}), "not fetched"),
+        ("/v1/chat/completions", openai({"type": "image_url", "image_url": {"url": "https://a.b/c"}}), "not fetched"),
         ("/v1/chat/completions", openai({"type": "image_url"}), "data URL"),
         ("/v1/chat/completions", openai(IMAGE_URL, role="assistant"), "no images"),
         ("/v1/messages", anthropic({"type": "image", "source": {"type": "url", "url": "http://a.b/c"}}), "not fetched"),
         ("/v1/messages", anthropic({"type": "image", "source": {"type": "file", "file_id": "f"}}), "Send base64"),
         ("/v1/messages", anthropic({"type": "image"}), "source"),
-        ("/api/chat", {"model": STARTER, "messages": [{"role": "user", "images": ["%%%"]}]}, "base64"),
+        ("/api/chat", ollama("?", "%%%"), "base64"),
         ("/api/generate", {"model": STARTER, "prompt": "?", "raw": True, "images": [BASE64]}, "raw"),
     ],
 )  # fmt: skip

@@ -135,6 +135,7 @@ class FakeRunner:
                 raise KvFull
         self._outputs = []
         for chunk in chunks:
+            self._check_image(chunk, len(chunks))
             assert chunk.sequence.variant == chunks[0].sequence.variant, "one step, one set of adapters"
             tokens = self.memory.setdefault(chunk.slot, [])
             assert len(tokens) == chunk.start, "a chunk must go on where its slot ends"
@@ -143,6 +144,15 @@ class FakeRunner:
             ends = range(len(tokens) - chunk.num_outputs + 1, len(tokens) + 1)
             self._outputs += [tokens[:end] for end in ends]
         assert len(self._outputs) <= max_outputs(self.options.num_slots)
+
+    def _check_image(self, chunk: Chunk, num_chunks: int) -> None:
+        has_ids = {token < 0 for token in chunk.tokens}
+        assert has_ids == {chunk.image is not None}, "text and images are never mixed"
+        if chunk.image is not None:
+            part = chunk.image.part
+            assert num_chunks == 1, "an image is a step of its own"
+            assert not part.is_whole or chunk.count == part.count, "rows that see each other are computed together"
+            assert chunk.tokens == part.ids[chunk.start - chunk.image.start :][: chunk.count]
 
     def sample(self, row: int, _sampler: Sampler) -> Sampled:
         return Sampled(next_letter(self._outputs[row]))

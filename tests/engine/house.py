@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.engine.fake_runner import FakeRunner, next_letter
 from webui.engine.chunk import Chunk
+from webui.engine.image_span import ImageSpan
 from webui.engine.parking import Parking
 from webui.engine.saved_states import SavedStates
 from webui.engine.scheduler import Scheduler
@@ -61,11 +62,13 @@ class House:
         variant: Variant = (),
         is_side_job: bool = False,
         guess: list[int] | None = None,
+        images: tuple[ImageSpan, ...] = (),
     ) -> Sequence:
         """`answer` tokens are wanted; 0 only reads."""
         sequence = Sequence(
-            len(self.wanted), list(prompt), owner, priority, conversation, variant, is_side_job, reads_only=not answer
-        )
+            len(self.wanted), list(prompt), owner, priority, conversation, variant, is_side_job, reads_only=not answer,
+            images=images,
+        )  # fmt: skip
         self.scheduler.add(sequence)
         self.wanted[sequence] = answer
         self.guesses[sequence] = guess or []

@@ -51,7 +51,9 @@ Start = Callable[[], LlamaRunner]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     folder = tmp_path_factory.mktemp("models")
-    return {model: (write_tiny_model(folder, model), write_tiny_projector(folder, kind)) for model, kind in KINDS.items()}
+    return {
+        model: (write_tiny_model(folder, model), write_tiny_projector(folder, kind)) for model, kind in KINDS.items()
+    }
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ SLIDING = ("gemma3", "gpt-oss")  #: some layers see a window only
 RECURRENT = ("mamba",)
 HYBRID = ("lfm2", "falcon-h1", "qwen35")  #: attention and a recurrent state
 KINDS = (*ATTENTION, *SLIDING, *RECURRENT, *HYBRID)
-MORE_KINDS = ("phi3", "qwen2vl", "qwen3", "deepseek2", "mamba2")  #: whose memory is one of the kinds above; to count bytes with
+MORE_KINDS = ("phi3", "qwen3", "deepseek2", "mamba2")  #: whose memory is one of the kinds above; to count bytes with
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,20 @@ from webui.library.gguf import read_header
 from webui.library.projector_fit import compute_bytes, find_projector
 
 
+NAMES = ("embedding_length", "feed_forward_length", "image_size", "patch_size")
+
+
 @pytest.mark.parametrize(
-    ("kind", "width", "wide", "image", "patch", "logged_mib"),
-    [("mlp", 1024, 4096, 336, 14, 21.55), ("gemma3", 1152, 4304, 896, 14, 121.25), ("idefics3", 768, 3072, 512, 16, 21.0)],
-    ids=["CLIP-L of LLaVA 1.5", "SigLIP of Gemma 3", "SigLIP-B of SmolVLM"],
-)  # fmt: skip
-def test_the_buffer_is_what_llama_cpp_says(
-    kind: str, width: int, wide: int, image: int, patch: int, logged_mib: float
-) -> None:
-    names = {"embedding_length": width, "feed_forward_length": wide, "image_size": image, "patch_size": patch}
-    metadata = {f"clip.vision.{name}": value for name, value in names.items()} | {"clip.projector_type": kind}
+    ("kind", "sizes", "logged_mib"),
+    [
+        pytest.param("mlp", (1024, 4096, 336, 14), 21.55, id="CLIP-L of LLaVA 1.5"),
+        pytest.param("gemma3", (1152, 4304, 896, 14), 121.25, id="SigLIP of Gemma 3"),
+        pytest.param("idefics3", (768, 3072, 512, 16), 21.0, id="SigLIP-B of SmolVLM"),
+    ],
+)
+def test_the_buffer_is_what_llama_cpp_says(kind: str, sizes: tuple[int, ...], logged_mib: float) -> None:
+    metadata = {f"clip.vision.{name}": value for name, value in zip(NAMES, sizes, strict=True)}
+    metadata = {"clip.projector_type": kind, **metadata}
     assert 0.99 * logged_mib < compute_bytes(metadata) / 2**20 < 1.4 * logged_mib
 
 

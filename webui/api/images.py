@@ -73,7 +73,7 @@ def read_base64(text: str, param: str) -> bytes:
 
     Raises ParameterError for what is no base64, too large, or not one of the formats.
     """
-    if text[:5].lower() == "data:":
+    if text[:8].lower().startswith(("data:", "http://", "https://")):
         return read_image_url(text, param)
     if len(text) > MAX_IMAGE_BYTES * 4 // 3 + 4:
         raise _too_large(param, len(text) * 3 // 4)

@@ -33,8 +33,8 @@ class ImagePart:
     is_whole: bool  #: its rows see each other in both directions, so one step computes them all
     source: bytes  #: the image as it was sent, should its rows have to be made again
     num_places: int  #: that it takes of the sequence, fewer than rows where these stand in two dimensions
-    #: where each row stands behind the image's first place, in four dimensions (M-RoPE): an array of 4 × rows; None: one
-    #: behind the other
+    #: where each row stands behind the image's first place, in four dimensions (M-RoPE): an array of 4 × rows; None:
+    #: one behind the other
     places: NDArray[np.int32] | None = None
 
     @property

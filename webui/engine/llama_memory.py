@@ -26,8 +26,8 @@ import struct
 import llama_cpp
 
 _LENGTH = struct.Struct("<I")  # behind llama.cpp's own bytes: how many places the state holds
-_IMAGE = struct.Struct("<II")  # behind that, where there are any: where an image ends, and by how much what follows moves up
-_IMAGES = struct.Struct("<I6s")  # and behind these: how many there are
+_IMAGE = struct.Struct("<II")  # behind that, of each image that saves places: where it ends, and how many it saves
+_IMAGES = struct.Struct("<I6s")  # and behind these, if any: how many there are
 _HAS_IMAGES = b"IMAGES"
 _END = -1  # for llama.cpp: up to the last position
 
@@ -146,7 +146,12 @@ class LlamaMemory:
         Cells that other slots share cannot move, and quantized keys cannot be turned: llama.cpp crashes unless a head's
         width is a multiple of 64.
         """
-        can_shift = self.can_trim and not self._is_quantized and slot not in self._images and llama_cpp.llama_memory_can_shift(self._memory)
+        can_shift = (
+            self.can_trim
+            and not self._is_quantized
+            and slot not in self._images
+            and llama_cpp.llama_memory_can_shift(self._memory)
+        )
         if not can_shift or slot in self._sharers or keep + discard >= self._length(slot):
             return False
         if not llama_cpp.llama_memory_seq_rm(self._memory, slot, keep, keep + discard):

@@ -23,7 +23,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 MAX_PIXELS = 50_000_000  #: of what is decoded: 150 MB
 MAX_SIDE = 4096  #: pixels; larger ones are shrunk, since no projector looks closer
 MIN_SIDE = 32  #: pixels; some projectors count patches of smaller ones to zero
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, StructError, IndexError, KeyError, PIL.Image.DecompressionBombError)
+_TOO_LARGE = f"The image has more than {MAX_PIXELS // 10**6} million pixels. Shrink it."
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, StructError, IndexError, KeyError)  # what Pillow's readers raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ def decode_picture(data: bytes) -> Picture:
             _check_size(picture.width, picture.height)
             picture.thumbnail((MAX_SIDE, MAX_SIDE))  # of a JPEG, no more is decoded than this needs
             return _to_pixels(PIL.ImageOps.exif_transpose(picture))
+    except PIL.Image.DecompressionBombError:
+        raise InvalidRequest(_TOO_LARGE) from None
     except _BROKEN as error:
         logger.info("An image cannot be decoded: %s", error)
         raise InvalidRequest(
@@ -49,9 +52,7 @@ def decode_picture(data: bytes) -> Picture:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise InvalidRequest(
-            f"The image has {width:,} × {height:,} pixels, and {MAX_PIXELS // 10**6} million are the most. Shrink it."
-        )
+        raise InvalidRequest(_TOO_LARGE)
 
 
 def _to_pixels(picture: PIL.Image.Image) -> Picture:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,17 +45,22 @@ class Projector:
         self.width = width
         self._batch_tokens = batch_tokens
         self._identity = identity
+        self._lock = threading.Lock()  # of everything that mtmd computes
         self._looks = BytesCache[Look](LOOKS_BYTES)
         self._rows = BytesCache[Rows](ROWS_BYTES)
 
     def look(self, image: Image) -> Look:
         """What stands for the image in a prompt, in order. Raises InvalidRequest for one that cannot be read."""
-        key = hashlib.blake2b(image.data, key=self._identity, digest_size=32).digest()
+        key = self._key(image)
         known = self._looks.get(key)
         if known is None:
             known = self._look(key, image.data)
             self._looks.put(key, known, len(image.data))
         return known
+
+    def has_seen(self, image: Image) -> bool:
+        """Whether a look at it takes no time."""
+        return self._looks.get(self._key(image)) is not None
 
     def rows(self, part: ImagePart) -> Rows:
         """The part's rows, one for each of its ids."""
@@ -64,19 +70,15 @@ class Projector:
         made = (each for each in self._encode(part.key[:-4], part.source) if isinstance(each, tuple))
         return {other.key: rows for other, rows in made}[part.key]
 
+    def _key(self, image: Image) -> bytes:
+        return hashlib.blake2b(image.data, key=self._identity, digest_size=32).digest()
+
     def _look(self, key: bytes, data: bytes) -> Look:
-        look: Look = tuple(each if isinstance(each, list) else each[0] for each in self._encode(key, data))
-        for part in look:
-            if isinstance(part, ImagePart) and part.is_whole and part.count > self._batch_tokens:
-                raise InvalidRequest(
-                    f"This model looks at an image in one piece of {part.count} tokens, and a step of its engine has "
-                    f"{self._batch_tokens}. Send a smaller image."
-                )
-        return look
+        return tuple(each if isinstance(each, list) else each[0] for each in self._encode(key, data))
 
     def _encode(self, key: bytes, data: bytes) -> Iterator[list[int] | tuple[ImagePart, Rows]]:
         """Everything that the image becomes; its rows are kept on the way."""
-        with self._chunks(decode_picture(data)) as chunks:
+        with self._lock, self._chunks(decode_picture(data)) as chunks:
             for index in range(mtmd_cpp.mtmd_input_chunks_size(chunks)):
                 chunk = mtmd_cpp.mtmd_input_chunks_get(chunks, index)
                 if mtmd_cpp.mtmd_input_chunk_get_type(chunk) == mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_TEXT:
@@ -88,9 +90,17 @@ class Projector:
                 places = _places_of(chunk) if mtmd_cpp.mtmd_decode_use_mrope(self._context) else None
                 num_places = mtmd_cpp.mtmd_input_chunk_get_n_pos(chunk)
                 part = ImagePart(part_key, ids, is_whole, data, num_places, places)
+                self._check_size(part)
                 rows = self._rows_of(chunk)
                 self._rows.put(part_key, rows, rows.nbytes)
                 yield part, rows
+
+    def _check_size(self, part: ImagePart) -> None:
+        if part.is_whole and part.count > self._batch_tokens:
+            raise InvalidRequest(
+                f"This model looks at an image in one piece of {part.count} tokens, and a step of its engine has "
+                f"{self._batch_tokens}. Send a smaller image."
+            )
 
     def _rows_of(self, chunk: Any) -> Rows:
         if mtmd_cpp.mtmd_encode_chunk(self._context, chunk) != 0:

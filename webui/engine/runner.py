@@ -99,7 +99,10 @@ class Vision(Protocol):
 
     def look(self, image: Image) -> tuple[list[int] | ImagePart, ...]:
         """What stands for the image in a prompt, in order: tokens that mark it, and parts that are rows. Raises
-        InvalidRequest for an image that cannot be read."""
+        InvalidRequest for an image that cannot be read. Any thread may ask."""
+
+    def has_seen(self, image: Image) -> bool:
+        """Whether a look at it takes no time, because it is known or will not be looked at."""
 
 
 class Runner(KvMemory, Protocol):

@@ -33,7 +33,8 @@ def find_fault(source: str) -> tuple[str, int | None] | None:
         Template(source)
         chat_format = ChatFormat(source, bos="<s>", eos="</s>", control_texts=())
         for talk in _TALKS:
-            text = "".join(chat_format.render(tuple(Message(role=role, content=said) for role, said in talk)).pieces)
+            prompt = chat_format.render(tuple(Message(role=role, content=said) for role, said in talk))
+            text = "".join(piece for piece in prompt.pieces if isinstance(piece, str))
             if _QUESTION not in text:
                 return "it does not repeat what the person says", None
     except TemplateFailed as error:

@@ -18,7 +18,7 @@ MAX_IMAGES = 64  #: of one request; each takes hundreds of tokens
 
 
 class NoVision:
-    """Of a model that does not see. `reason`: a sentence, where there is more to say than that no projector is there."""
+    """Of a model that does not see. `reason`: a sentence, where there is more to say than that it has no projector."""
 
     def __init__(self, reason: str = "") -> None:
         self._reason = reason
@@ -26,19 +26,26 @@ class NoVision:
     def look(self, image: Image) -> NoReturn:
         raise ImagesNotSupported(self._reason)
 
+    def has_seen(self, image: Image) -> bool:
+        return True
+
 
 def check_images(messages: tuple[Message, ...]) -> None:
     """Raises InvalidRequest for too many images."""
     num_images = sum(len(message.images) for message in messages)
     if num_images > MAX_IMAGES:
-        raise InvalidRequest(f"A request has {MAX_IMAGES} images at most, and this one has {num_images}. Leave some out.")
+        raise InvalidRequest(
+            f"A request has {MAX_IMAGES} images at most, and this one has {num_images}. Leave some out."
+        )
 
 
 def lay_out(
     pieces: Items[str | Image], vocabulary: Vocabulary, vision: Vision
 ) -> tuple[list[int], tuple[ImageSpan, ...]]:
-    """The tokens of the joined pieces, and where in them images stand. Raises InvalidRequest for an image that cannot be
-    read, ImagesNotSupported where nobody sees."""
+    """The tokens of the joined pieces, and where in them images stand.
+
+    Raises InvalidRequest for an image that cannot be read, ImagesNotSupported where nobody sees.
+    """
     beginning = [piece for piece in takewhile(lambda piece: isinstance(piece, str), pieces) if isinstance(piece, str)]
     tokens = vocabulary.tokenize(beginning or [""])
     spans: list[ImageSpan] = []

@@ -17,8 +17,8 @@ from webui.library.gguf_metadata import MetadataValue
 
 _KEPT_BYTES = 96 << 20  # rows of images, and images themselves, that the engine keeps
 _FLOAT_BYTES = 4
-_LARGEST_SIDE = 1024  # pixels; of projectors that take images of many sizes
-_WIDTHS = 8  # of the patches' width, that exist side by side
+_DYNAMIC_SIDE = 1024  # pixels; of projectors that take images of many sizes
+_QWEN_SIDE = 128  # patches; as far as llama.cpp lets an image of Qwen-VL grow
 _BOUND = {"hunyuanvl", "deepseek4v"}  # their rows depend on what stands before an image, which the engine cannot have
 
 
@@ -43,22 +43,24 @@ def find_projector(model: Path, header: GgufHeader) -> Projector | None:
 
 
 def compute_bytes(metadata: Mapping[str, MetadataValue]) -> int:
-    """The buffer that an image is computed in: some rows of a patch's width, and one of its feed-forward's, for each
-    patch of the largest image."""
+    """The buffer that the largest image is computed in: its pixels, and for each of its patches three rows of the
+    encoder's width and up to one and a half of its feed-forward's (measured: CLIP-L 100 %, SigLIP 74 to 82 %, Qwen2-VL
+    76 % of it)."""
     patch = _count(metadata, "patch_size") or 14
-    side = max(_count(metadata, "image_size"), _LARGEST_SIDE if _is_dynamic(metadata) else 0)
-    num_patches = (side // patch) ** 2
+    side = max(_count(metadata, "image_size"), _dynamic_side(_kind(metadata), patch))
     width, wide = _count(metadata, "embedding_length"), _count(metadata, "feed_forward_length")
-    pixels = 3 * side**2
-    return _FLOAT_BYTES * (num_patches * (_WIDTHS * width + 2 * wide) + 2 * pixels)
+    return _FLOAT_BYTES * ((side // patch) ** 2 * (3 * width + wide * 3 // 2) + 3 * side**2)
 
 
-def _is_dynamic(metadata: Mapping[str, MetadataValue]) -> bool:
-    return _kind(metadata) not in {"mlp", "mlp_norm", "ldp", "ldpv2", "gemma3", "idefics3", "internvl", "llama4"}
+def _dynamic_side(kind: str, patch: int) -> int:
+    """Pixels; 0 where all images are made as large as the file says."""
+    if kind in {"mlp", "mlp_norm", "ldp", "ldpv2", "gemma3", "idefics3", "internvl", "llama4"}:
+        return 0
+    return _QWEN_SIDE * patch if kind.startswith("qwen") else _DYNAMIC_SIDE
 
 
-def _kind(metadata: Mapping[str, MetadataValue]) -> MetadataValue | None:
-    return metadata.get("clip.vision.projector_type") or metadata.get("clip.projector_type")
+def _kind(metadata: Mapping[str, MetadataValue]) -> str:
+    return str(metadata.get("clip.vision.projector_type") or metadata.get("clip.projector_type") or "")
 
 
 def _count(metadata: Mapping[str, MetadataValue], name: str) -> int:

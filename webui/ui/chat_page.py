@@ -276,8 +276,8 @@ class ChatPage:
         model = status.model or self._default
         self.top_bar.show_status(status)
         self.thread.show_model(status, self._default)
-        is_blind = status.state == "ready" and status.info is not None and not status.info.sees
-        self.composer.show_model(model.name if model else "", is_blind=is_blind)
+        sees = status.info.sees if status.state == "ready" and status.info is not None else None
+        self.composer.show_model(model.name if model else "", sees=sees)
 
     def _on_status(self, status: ModelStatus) -> None:
         self._show_status(status)

@@ -121,13 +121,15 @@ def _check(block: Block, where: str, role: Role) -> None:
 
 
 def _result(block: Block, where: str) -> Message:
-    parts = [Block(type="text", text=block.content)] if isinstance(block.content, str) else block.content or []
-    for part in parts:
+    if block.content is None or isinstance(block.content, str):
+        text = f"Error: {block.content or ''}" if block.is_error else block.content or ""
+        return Message(role="tool", content=text, tool_call_id=block.tool_use_id or "")
+    for part in block.content:
         if part.type not in {"text", "image"}:
             raise UnsupportedParameter(
                 where, f"Blocks of type “{part.type}” are not understood in a tool's result. Send text and images."
             )
-    content = _shown(parts, where, begin="Error: " if block.is_error else "", between="\n")
+    content = _shown(block.content, where, begin="Error: " if block.is_error else "", between="\n")
     return Message(role="tool", content=content.text, images=content.images, tool_call_id=block.tool_use_id or "")
 
 

@@ -24,9 +24,9 @@ class Composer(Element, component=COMPONENTS / "composer.js"):
         if any(self._props.get(key) != value for key, value in shown.items()):
             self._props.update(shown)
 
-    def show_model(self, name: str, *, is_blind: bool) -> None:
-        """`is_blind`: it is loaded, and cannot see pictures."""
-        shown = {"model-name": name, "is-blind": is_blind}
+    def show_model(self, name: str, *, sees: bool | None) -> None:
+        """`sees`: whether it takes pictures; None while that is not known."""
+        shown = {"model-name": name, "sees": sees}
         if any(self._props.get(key) != value for key, value in shown.items()):
             self._props.update(shown)
 
