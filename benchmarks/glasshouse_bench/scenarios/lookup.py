@@ -11,11 +11,13 @@ from glasshouse_bench.text import user, words
 from webui.types import EngineLoad
 
 _TIMES = 8
+_WORDS_BEGUN = 4
 _REPORT_SECONDS = 1.5  #: an engine tells its metrics once a second
 
 
 class Lookup(Scenario):
-    """The answer has begun as one line over and over; the model goes on with it. The random model repeats a word."""
+    """The answer has begun as one line over and over, and stops in the middle of it; the model goes on. The random model
+    repeats the last word, which must therefore be one that it has."""
 
     bars = (
         Bar("lookup", "A continuation that prompt lookup predicts, one person, against our own plain decoding",
@@ -25,7 +27,9 @@ class Lookup(Scenario):
     async def measure_engine(self, setup: Setup, seed: str) -> Figures:
         line = f"The {words(10, seed)}.\n"
         question = engine.request(
-            [user(f"Write this line again and again: {line}")], setup.sizes.answer, continuation=line * _TIMES
+            [user(f"Write this line again and again: {line}")],
+            setup.sizes.answer,
+            continuation=line * _TIMES + " ".join(line.split()[:_WORDS_BEGUN]),
         )
         figures: Figures = {}
         texts = set()
