@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webui.engine.context_policy import drop_oldest
-from webui.types import Message
+from webui.types import Image, Message
 
 CONTEXT = 100
 
@@ -37,6 +37,18 @@ def test_most_turns_begin_with_the_same_words_as_the_one_before() -> None:
     firsts = [drop_oldest(chat(num_turns), fits, CONTEXT)[1] for num_turns in range(10, 60)]
     num_blocks = 50 * 80 // CONTEXT  # 50 turns of two messages of 40 characters
     assert len(set(firsts)) <= num_blocks + 1, "the cut moves by blocks, not with every turn"
+
+
+def test_images_count_as_long_texts() -> None:
+    """A chat of images with few words: not all turns but the last go at once."""
+    shown = (Image(data=b"picture"),)
+    turns = [Message(role=role, content="?", images=shown if role == "user" else ()) for role in ("user", "assistant")]
+
+    def fits_images(messages: tuple[Message, ...]) -> bool:
+        return sum(len(message.images) for message in messages) <= 4
+
+    kept = drop_oldest((*turns * 8, Message(role="user", content="And now?")), fits_images, 1000)
+    assert sum(len(message.images) for message in kept) == 4
 
 
 def test_a_question_that_is_too_long_by_itself_is_left_with_the_system_prompt() -> None:

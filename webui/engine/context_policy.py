@@ -12,6 +12,7 @@ from collections.abc import Callable
 from webui.types import Message
 
 RESERVED_SHARE = 4  #: a quarter of the context is left free for the answer
+IMAGE_CHARACTERS = 2000  #: that an image counts for: it takes some hundreds of tokens
 
 
 def drop_oldest(
@@ -49,7 +50,7 @@ def _cuts(messages: tuple[Message, ...], *, block_characters: int) -> list[int]:
             cuts.append(index)
             next_block = (size // block_characters + 1) * block_characters
         if message.role != "system":
-            size += len(message.content)
+            size += len(message.content) + IMAGE_CHARACTERS * len(message.images)
     if questions and cuts[-1] != questions[-1]:
         cuts.append(questions[-1])
     return cuts
