@@ -33,6 +33,7 @@ def _split_list(value: object) -> object:
 
 # Every port of a host, or every page of a program's own scheme (editors give theirs a new name each time).
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s*?#@]+(?::\*)?|(?!https?:)[a-z][a-z0-9+.-]*://\*")
+_CACHE_PLACE = re.compile(r"off|memory|(redis|rediss|unix)://\S+")
 _DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
 
 
@@ -129,13 +130,14 @@ class Settings(BaseSettings):
     )
     response_cache: str | None = Field(
         default=None,
-        pattern=r"^(off|memory|(redis|rediss|unix)://\S+)$",
         description="Answer identical requests at temperature 0, or with a seed, from a cache: off, memory, redis://…",
     )
     response_cache_mb: int = Field(
         default=64, ge=1, le=2**20, description="Memory for these answers, in MiB (of a Redis: its own maxmemory)"
     )
-    response_cache_age: str = Field(default="1h", description="How long such an answer is told again: 90, 5m, 1h, never")
+    response_cache_age: str = Field(
+        default="1h", description="How long such an answer is told again: 90, 5m, 1h, never"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error"
     )
@@ -162,6 +164,13 @@ class Settings(BaseSettings):
     def _is_duration(cls, value: str | None) -> str | None:
         if value is not None:
             parse_duration(value)
+        return value
+
+    @field_validator("response_cache")
+    @classmethod
+    def _is_place(cls, value: str | None) -> str | None:
+        if value is not None and not _CACHE_PLACE.fullmatch(value):
+            raise ValueError("write off, memory, or the address of a Redis such as redis://localhost:6379/0")
         return value
 
     @model_validator(mode="after")

@@ -24,7 +24,9 @@ from webui.api.door.connections import BoundedHttp
 from webui.api.openai.batches import resume_batches
 from webui.config import Settings
 from webui.core.application import Application
+from webui.core.request_id import RequestIdFilter
 from webui.core.running_server import RunningServer, local_url, remove_running_server, write_running_server
+from webui.core.telemetry.log_format import LogFormat, create_formatter
 from webui.errors import GlasshouseError
 
 GRACE_SECONDS = 3  # for open connections, after streams were told to end
@@ -91,7 +93,7 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
 
     Raises GlasshouseError when the Application cannot open.
     """
-    _configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     app = create_server(settings)
     config = uvicorn.Config(
         app,
@@ -167,8 +169,13 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _configure_logging(level: str) -> None:
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+def configure_logging(level: str, log_format: LogFormat) -> None:
+    """Lines go to stderr; children write theirs to a pipe of this process, which logs them in the same form."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(create_formatter(log_format))
+    handler.addFilter(RequestIdFilter())
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.captureWarnings(log_format == "json")
     is_debugging = logging.getLogger().isEnabledFor(logging.DEBUG)
     for name in ("uvicorn.error", "nicegui", "asyncio", "aiosqlite", "httpx", "httpx2", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.INFO if is_debugging else logging.WARNING)

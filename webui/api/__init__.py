@@ -12,13 +12,15 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from webui.api import adapters, anthropic, docs, llama_server, lm_studio, manage, metrics, native, ollama, openai
+from webui.api import adapters, anthropic, docs, health, llama_server, lm_studio, manage, metrics, native, ollama, openai
 from webui.api.capture import Capture
 from webui.api.description import describe_refusals
 from webui.api.door import session
 from webui.api.door.gate import Gate
 from webui.api.door.headers import PageNonce, SecurityHeaders
 from webui.api.door.limits import BodyLimit
+from webui.api.door.observe import Observe
+from webui.api.door.route_names import RouteNames
 from webui.api.door.static_files import VersionedStaticFiles
 from webui.api.errors import add_error_handlers
 from webui.api.fallback import ApiFallback
@@ -43,7 +45,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
     """
     app.state.application = application
     app.state.stopping = asyncio.Event()
-    for module in (native, metrics, openai, anthropic, ollama, lm_studio, llama_server, adapters, manage):
+    for module in (health, native, metrics, openai, anthropic, ollama, lm_studio, llama_server, adapters, manage):
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
         app.include_router(module.router)
@@ -63,5 +65,6 @@ def add_routes(app: FastAPI, application: Application) -> None:
     app.add_middleware(BodyLimit, exempt=(f"{uploads.PREFIX}/", blobs.PREFIX, files.PATH), sign_in=session.PATH)
     app.add_middleware(Gate, settings=application.settings, keys=lambda: application.access)
     app.add_middleware(Capture, inspector=lambda: application.inspector)
+    app.add_middleware(Observe, telemetry=lambda: application.telemetry, routes=RouteNames(app.router.routes))
     app.add_middleware(SecurityHeaders)
     application.wire.connect(app)

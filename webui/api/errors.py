@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from webui import errors
 from webui.api.error_bodies import Refusal, error_body
@@ -146,7 +147,16 @@ def describe_mistakes(mistakes: Sequence[Any]) -> Refusal:
 
 
 class _ErrorResponse(JSONResponse):
-    """A refusal may repeat what was sent, and JSON can hold half a character, which is no text: it becomes “?”."""
+    """A refusal may repeat what was sent, and JSON can hold half a character, which is no text: it becomes “?”. The code
+    is left in the request's state for those who count and log."""
+
+    def __init__(self, code: str, body: dict[str, Any], status: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(body, status, headers)
+        self._code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["error_code"] = self._code
+        await super().__call__(scope, receive, send)
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
@@ -164,7 +174,7 @@ def error_response(
             headers["Upload-Offset"] = str(error.details["expected"])
         case errors.SignInRequired() | errors.WrongPassphrase() | errors.InvalidKey():
             headers["WWW-Authenticate"] = 'Bearer realm="Glasshouse"'
-    return _ErrorResponse(describe(error, path, asked_with), status_of(error), headers)
+    return _ErrorResponse(error.code, describe(error, path, asked_with), status_of(error), headers)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -215,4 +225,4 @@ async def _on_unexpected(request: Request, _: Exception) -> Response:
 
 def _refuse(request: Request, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
     body = error_body(refusal, request.url.path, request.headers)
-    return _ErrorResponse(body, refusal.status, headers)
+    return _ErrorResponse(refusal.code, body, refusal.status, headers)

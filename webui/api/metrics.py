@@ -1,22 +1,25 @@
-"""Figures for Prometheus: what the engines reported last, in its text format.
+"""Figures for Prometheus, in its text format or OpenMetrics: what the engines reported last, what the server counted,
+and what both take of the machine.
 
 Each scrape makes a registry of its own from one snapshot; nothing is kept here. Series of an engine carry its model's
-id, and there are none while no model is there.
+id, and there are none while no model is there. What is counted, and where, is for `core.telemetry`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from webui import __version__
 from webui.api.dependencies import App
+from webui.api.house_figures import HouseFigures
 from webui.core.application import Application
 from webui.types import EngineLoad, EngineMetrics
 
@@ -24,11 +27,17 @@ router = APIRouter(tags=["Glasshouse"])
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
-async def get_metrics(application: App) -> PlainTextResponse:
-    """Queue, slots, KV memory, tokens, cache hits and steps, in Prometheus' text format. An engine reports once a
-    second; its counts begin again when a model is loaded."""
+async def get_metrics(application: App, accept: Annotated[str, Header()] = "") -> PlainTextResponse:
+    """Requests, errors, time to the first token and between tokens; queue, slots, KV memory, cache hits and steps of
+    each engine; memory. OpenMetrics for those who accept `application/openmetrics-text`. An engine reports once a
+    second; its counts begin again when a model is loaded, all others when the server starts."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(list(_engines(application))))
+    registry.register(application.telemetry.meters)
+    registry.register(HouseFigures(application.models.memory(), application.response_cache))
+    if "application/openmetrics-text" in accept:
+        text = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+        return PlainTextResponse(text, media_type=openmetrics.CONTENT_TYPE_LATEST)
     return PlainTextResponse(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -59,9 +68,6 @@ class _Snapshot(Collector):
         self._engines = engines
 
     def collect(self) -> Iterator[Metric]:
-        version = GaugeMetricFamily("glasshouse_info", "Which Glasshouse this is.", labels=["version"])
-        version.add_metric([__version__], 1)
-        yield version
         if self._engines:
             yield from self._of_processes()
             yield from self._of_load()

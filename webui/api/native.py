@@ -1,8 +1,6 @@
-"""Glasshouse's own words: is it alive, what does the model do, load and unload one."""
+"""Glasshouse's own words: what does the model do, load and unload one."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -16,10 +14,6 @@ from webui.core.application import Application
 from webui.types import EngineState, Memory
 
 router = APIRouter(tags=["Glasshouse"])
-
-
-class Health(BaseModel):
-    status: Literal["ok"] = "ok"
 
 
 class ModelSummary(BaseModel):
@@ -124,12 +118,6 @@ class LoadRequest(BaseModel):
         None, ge=-1, le=2**31 - 1, description="Layers on the GPU; -1: all; default: as many as fit"
     )
     keep_alive: KeepAlive = KEEP_ALIVE
-
-
-@router.head("/health", include_in_schema=False)
-@router.get("/health", summary="Is the server alive?")
-async def get_health() -> Health:
-    return Health()
 
 
 @router.get("/status", summary="What the model does")

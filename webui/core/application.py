@@ -37,6 +37,9 @@ from webui.core.model_manager import ModelManager
 from webui.core.model_records import ModelRecords
 from webui.core.model_stores import ModelStores
 from webui.core.planning import create_ladder, create_planner
+from webui.core.response_cache import ResponseCache, create_response_cache
+from webui.core.telemetry.telemetry import Telemetry
+from webui.core.telemetry.tracing import create_tracing
 from webui.core.uploads import ObservedUploads
 from webui.core.wire import Wire
 from webui.core.workbench import Workbench
@@ -96,6 +99,8 @@ class Application:
         self._embedding_engine_factory = embedding_engine_factory
         self._doctor_engine_factory = doctor_engine_factory or _create_quiet_engine
         self.machine = Machine()
+        self.telemetry = Telemetry()
+        self.response_cache: ResponseCache | None = None  #: None: switched off
         self.wire = Wire()
         self._closing = AsyncExitStack()
 
@@ -136,6 +141,13 @@ class Application:
         lock = DataLock(settings.data_dir)
         lock.acquire()
         closing.callback(lock.release)
+        self.telemetry.tracing = create_tracing()
+        closing.push_async_callback(self.telemetry.close)
+        self.response_cache = create_response_cache(
+            settings.response_cache, settings.response_cache_mb << 20, settings.response_cache_seconds
+        )
+        if self.response_cache is not None:
+            closing.push_async_callback(self.response_cache.close)
 
         database = await Database.open(settings.data_dir / "glasshouse.db")
         closing.push_async_callback(database.close)
@@ -164,13 +176,17 @@ class Application:
             engine_factory=self._engine_factory,
             embedding_engine_factory=self._embedding_engine_factory,
             planner=with_tuning(planner, settings, lambda model: current_tuning(reports, model)),
+            telemetry=self.telemetry,
+            response_cache=self.response_cache,
         )
         closing.push_async_callback(self.models.close)
         self.fitting = Fitting(settings, self.models.target, self.models.neighbours, self.machine.measure)
         self.memory_watch = MemoryWatch(lambda: self.models.neighbours().all)
         closing.push_async_callback(self.memory_watch.close)
         self.memory_watch.open()
-        self.embedding_models = EmbeddingModels(self.models.names, self.models.wishes, self.models.pool)
+        self.embedding_models = EmbeddingModels(
+            self.models.names, self.models.wishes, self.models.pool, self.telemetry
+        )
         closing.callback(self.models.catalog_changed.subscribe(lambda _: self.embedding_models.drop_missing()))
         self.stores = ModelStores(self.preferences, self._renew_catalog)
         self.uploads = ObservedUploads(

@@ -16,6 +16,7 @@ from webui.core.live_model import LiveModel
 from webui.core.load_wishes import LoadWishes
 from webui.core.model_choice import Choice, ModelNames
 from webui.core.model_load import Abandoned
+from webui.core.telemetry.telemetry import Telemetry
 from webui.errors import EngineStopped, InvalidRequest, LoadFailed, NoModelOfKind
 from webui.types import EmbeddingRequest, Embeddings, EngineLoad, ModelFile, ModelKind, Ranking, RerankRequest, Value
 
@@ -33,7 +34,10 @@ class LoadedModel(Value, frozen=True):
 class EmbeddingModels:
     """Nothing is loaded until somebody asks."""
 
-    def __init__(self, names: ModelNames, wishes: LoadWishes, pool: EnginePool) -> None:
+    def __init__(
+        self, names: ModelNames, wishes: LoadWishes, pool: EnginePool, telemetry: Telemetry | None = None
+    ) -> None:
+        self._telemetry = telemetry or Telemetry()
         self._names = names
         self._wishes = wishes
         self._pool = pool
@@ -54,17 +58,25 @@ class EmbeddingModels:
         Raises UnknownModel, NoModelOfKind, InvalidRequest for a model of another kind, what loading it raises, and what
         the engine refuses with (InputTooLong, EngineBusy, ...), EngineDied or EngineStopped.
         """
-        choice = await self._choose("embedding", model)
-        async with self._use(choice, keep_alive) as engine:
-            return choice.model, await engine.embed(request)
+        with self._telemetry.watch_answer() as watch:
+            choice = await self._choose("embedding", model)
+            async with self._use(choice, keep_alive) as engine:
+                watch.begin_vectors(choice.model.id, "embeddings")
+                embeddings = await engine.embed(request)
+            watch.count(embeddings.num_tokens)
+            return choice.model, embeddings
 
     async def rerank(
         self, request: RerankRequest, *, model: str | None = None, keep_alive: float | None = None
     ) -> tuple[ModelFile, Ranking]:
         """The documents' scores, and the model that gave them; as `embed`."""
-        choice = await self._choose("rerank", model)
-        async with self._use(choice, keep_alive) as engine:
-            return choice.model, await engine.rerank(request)
+        with self._telemetry.watch_answer() as watch:
+            choice = await self._choose("rerank", model)
+            async with self._use(choice, keep_alive) as engine:
+                watch.begin_vectors(choice.model.id, "rerank")
+                ranking = await engine.rerank(request)
+            watch.count(ranking.num_tokens)
+            return choice.model, ranking
 
     def drop_missing(self) -> None:
         """Unload what was deleted, so that its bytes on the disk are free, too."""

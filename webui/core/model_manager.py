@@ -12,6 +12,7 @@ import logging
 import shutil
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import cast
 
 from webui.config import Settings
@@ -31,9 +32,12 @@ from webui.core.model_records import ModelRecords
 from webui.core.neighbours import Neighbours
 from webui.core.page_model import PageModel, Wanted
 from webui.core.planning import STATE_FOLDER, Planner, Target, create_planner
+from webui.core.response_cache import ResponseCache
 from webui.core.restarts import FIRST_SECONDS
 from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
+from webui.core.telemetry.answer_watch import AnswerWatch
+from webui.core.telemetry.telemetry import Telemetry
 from webui.engine.protocol import CountPrompt, Detokenize, Finding, PromptCount, Render, Tokenize
 from webui.errors import EngineStopped
 from webui.library.catalog import Catalog
@@ -73,6 +77,8 @@ class ModelManager:
         memory: Callable[[], Memory] = read_memory,
         restart_seconds: float = FIRST_SECONDS,
         guest_seconds: float = GUEST_SECONDS,
+        telemetry: Telemetry | None = None,
+        response_cache: ResponseCache | None = None,
     ) -> None:
         self.alive_changed: Signal[None] = Signal()
         self.names = ModelNames(lambda: self._catalog, records)
@@ -82,6 +88,8 @@ class ModelManager:
         self._records = records
         self._guest_seconds = guest_seconds
         self._memory = memory
+        self._telemetry = telemetry or Telemetry()
+        self._response_cache = response_cache
         self.wishes = LoadWishes(settings, preferences, lambda: self._catalog)
         self._tasks = OwnedTasks()
         self._chooser = Chooser(self.names, self.wishes, preferences, settings)
@@ -229,17 +237,20 @@ class ModelManager:
         Finished("cancelled"), which has usage and timings; closing the generator ends it without a word. `keep_alive`:
         seconds that the model stays in memory afterwards, negative for ever.
         """
-        live, choice = await self._find_engine(model)
-        with self.pool.hold(live, keep_alive=choice.insists.keep_alive if keep_alive is None else keep_alive):
-            engine = cast("Engine", live.running_engine())
-            asked = request if isinstance(request, GenerationRequest) else request(await self._answering(choice))
-            with observed(asked, choice.name, engine) as tell_inspector:
-                async with aclosing(engine.generate(asked, stop=stop)) as events:
-                    async for event in events:
-                        tell_inspector(event)
-                        if isinstance(event, Finished):
-                            self._page.succeeded(live)
-                        yield event
+        with self._telemetry.watch_answer() as watch:
+            live, choice = await self._find_engine(model)
+            with self.pool.hold(live, keep_alive=choice.insists.keep_alive if keep_alive is None else keep_alive):
+                engine = cast("Engine", live.running_engine())
+                asked = request if isinstance(request, GenerationRequest) else request(await self._answering(choice))
+                watch.begin(live.id, asked)
+                with observed(asked, choice.name, engine) as tell_inspector:
+                    async with aclosing(self._ask(live, asked, stop, watch)) as events:
+                        async for event in events:
+                            watch.take(event)
+                            tell_inspector(event)
+                            if isinstance(event, Finished):
+                                self._page.succeeded(live)
+                            yield event
 
     async def count_tokens(self, request: Asked, *, model: str | None = None) -> int:
         """How long the request's prompt is, in tokens of the model that would answer; it is loaded as by `generate`.
@@ -322,6 +333,16 @@ class ModelManager:
             return await self.pool.ensure(wanted.target, serves(wanted.choice, wanted.target))
         except Abandoned as error:
             raise EngineStopped from error
+
+    def _ask(
+        self, live: LiveModel, asked: GenerationRequest, stop: asyncio.Event | None, watch: AnswerWatch
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """What the engine says, or what it said to the same request before."""
+        engine, info = cast("Engine", live.running_engine()), live.status.info
+        ask = partial(engine.generate, asked, stop=stop)
+        if self._response_cache is None or info is None:
+            return ask()
+        return self._response_cache.answer(asked, live.target.model.path, info.options, ask, watch.note_cache)
 
     async def _answering(self, choice: Choice) -> Answering:
         defaults = choice.defaults

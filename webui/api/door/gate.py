@@ -27,7 +27,8 @@ from webui.api.errors import ForeignHost, error_response
 from webui.config import Settings
 from webui.errors import ForbiddenOrigin, GlasshouseError, SignInRequired
 
-_OPEN_PATHS = frozenset({"/signin", "/health", "/favicon.ico", "/manifest.webmanifest"})
+_PROBES = ("/health", "/health/live", "/health/ready", "/v1/health")
+_OPEN_PATHS = frozenset({"/signin", *_PROBES, "/favicon.ico", "/manifest.webmanifest"})
 _POLICY_VIOLATION = 1008
 
 

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.api.door.route_names import RouteNames
+from webui.api.errors import CLIENT_CLOSED_REQUEST
 from webui.core.request_id import current_request_id, name_request
 from webui.core.telemetry.request_record import RequestRecord, current_request
 from webui.core.telemetry.telemetry import Telemetry
@@ -47,6 +48,7 @@ class Observe:
             record.status, record.error = 500, record.error or "internal_error"  # the outermost layer answers with it
             raise
         finally:
+            record.status = record.status or CLIENT_CLOSED_REQUEST  # nobody was left to answer
             _note_who(record, state)
             current_request.reset(token)
             telemetry.request_ended(record)

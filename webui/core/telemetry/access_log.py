@@ -61,4 +61,4 @@ def _sentence(record: RequestRecord, fields: dict[str, Any]) -> str:
         words += f", cache {fields['cache']}"
     if "error" in fields:
         words += f", {fields['error']}"
-    return f"{words} ({record.owner or 'nobody'}, {record.id})"
+    return f"{words} ({record.owner or 'nobody'})"
