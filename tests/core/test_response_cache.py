@@ -131,7 +131,7 @@ async def test_a_hit_says_what_was_said_with_the_times_of_now(asker: Asker) -> N
     "other",
     [
         like(owner="key 1"),
-        like(priority=Priority.BACKGROUND),
+        like(priority=Priority.IDLE, is_side_job=True),  # of a batch
         like(conversation="resp_1"),
         sampled(seed=5),  # nothing is drawn at temperature 0
     ],
@@ -197,7 +197,6 @@ async def test_a_file_that_is_gone_is_no_reason_to_fail(asker: Asker) -> None:
         sampled(temperature=0.7),  # drawn, and nobody can draw it again
         sampled(dynatemp_range=0.5),  # moves the temperature away from 0
         like(priority=Priority.INTERACTIVE),
-        like(is_side_job=True),
     ],
 )
 async def test_what_is_not_certain_is_not_looked_up(asker: Asker, request_: GenerationRequest) -> None:

@@ -149,8 +149,8 @@ def _is_greedy(request: GenerationRequest) -> bool:
 
 def _is_certain(request: GenerationRequest) -> bool:
     """A chat in the page keeps what its model has read, and asking again there is meant to be asking again."""
-    is_of_program = request.priority is not Priority.INTERACTIVE and not request.is_side_job
-    return is_of_program and (_is_greedy(request) or request.sampling.seed is not None)
+    is_certain = _is_greedy(request) or request.sampling.seed is not None
+    return is_certain and request.priority is not Priority.INTERACTIVE
 
 
 def _is_whole(request: GenerationRequest, end: Finished, said: list[GenerationEvent]) -> bool:

@@ -79,7 +79,9 @@ class AnswerWatch:
         self._begin(model_id, "chat" if asked.prompt is None else "text_completion")
 
     def begin_vectors(self, model_id: str, operation: Operation) -> None:
-        """The same for a model that embeds or ranks; `count` tells the rest."""
+        """The same for a model that embeds or ranks, which no page asks; `count` tells the rest."""
+        if self._request is None:
+            self.answer.dialect = "background"
         self._begin(model_id, operation)
 
     def note_cache(self, outcome: CacheOutcome) -> None:
