@@ -21,7 +21,7 @@ RUN python -m venv /opt/glasshouse \
 COPY README.md LICENSE ./
 COPY webui webui
 COPY static static
-RUN /opt/glasshouse/bin/pip install ".[starter]"
+RUN /opt/glasshouse/bin/pip install ".[starter,otel,redis]"
 
 FROM python:3.12-slim-bookworm
 # hadolint ignore=DL3008

@@ -13,6 +13,7 @@ from webui.api.door.hosts import origin_pattern
 
 _READABLE = (
     "X-Request-ID",
+    "X-Glasshouse-Cache",
     "Retry-After",
     *(f"X-RateLimit-{what}-{of}" for what in ("Limit", "Remaining", "Reset") for of in ("Requests", "Tokens")),
 )
