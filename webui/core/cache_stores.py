@@ -92,6 +92,6 @@ def create_store(place: str, max_bytes: int, age_seconds: float) -> CacheStore:
         from webui.core.redis_store import create_redis_store  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         raise ConfigurationError(
-            '--response-cache redis://… needs the package redis: pip install "glasshouse[redis]".'
+            "--response-cache redis://… needs the package redis. Install it (pip install redis), or take memory."
         ) from None
     return create_redis_store(place, max_bytes // _LARGEST_SHARE, age_seconds)

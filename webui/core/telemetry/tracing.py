@@ -1,6 +1,6 @@
 """Whether traces are told to a collector, and to whom: the environment says so, in OpenTelemetry's own words.
 
-OpenTelemetry is an extra (`pip install "glasshouse[otel]"`) and is imported only when an endpoint is named.
+OpenTelemetry is an extra (`otel`) and is imported only when an endpoint is named.
 """
 
 from __future__ import annotations
@@ -37,6 +37,6 @@ def create_tracing() -> Tracing | None:
     try:
         from webui.core.telemetry.spans import create_spans  # noqa: PLC0415 - an extra, and it takes a while
     except ModuleNotFoundError as error:
-        _log.warning('No traces are sent: %s is missing. pip install "glasshouse[otel]"', error.name)
+        _log.warning("No traces are sent: %s is missing. It comes with the extra “otel”.", error.name)
         return None
     return create_spans()
