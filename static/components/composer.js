@@ -97,7 +97,8 @@ export default {
         return;
       }
       try {
-        const pictures = [...this.pictures, ...(await readPictures(files))];
+        const added = await readPictures(files);
+        const pictures = [...this.pictures, ...added]; // more may have come meanwhile
         this.note = pictures.length > MOST_PICTURES ? `A message has ${MOST_PICTURES} pictures at most.` : "";
         this.pictures = pictures.slice(0, MOST_PICTURES);
       } catch (error) {

@@ -41,6 +41,7 @@ class RequestIds:
             nonlocal has_begun
             if message["type"] in {"http.response.start", "websocket.accept", "websocket.http.response.start"}:
                 has_begun = True
+                message.setdefault("headers", [])  # a websocket that is accepted may have none
                 answer_headers = MutableHeaders(scope=message)
                 for name in names:
                     answer_headers[name] = request_id
