@@ -32,7 +32,7 @@ from webui.errors import GlasshouseError
 GRACE_SECONDS = 3  # for open connections, after streams were told to end
 RECONNECT_SECONDS = 30.0  # a phone that changes its network keeps its page
 
-_DESCRIPTION = "Open language models on your own machine. Other machines send the passphrase as a bearer key."
+_DESCRIPTION = "Open language models on your own machine. Other machines send an API key."
 _uvicorn_log = logging.getLogger("uvicorn.error")
 
 
@@ -77,7 +77,7 @@ async def _run_application(application: Application, app: FastAPI) -> AsyncItera
         try:
             await stack.enter_async_context(application)
             resume_batches(application)
-            if settings.sign_in and (settings.is_shared or settings.passphrase):
+            if settings.needs_passphrase:
                 app.state.new_passphrase = await application.access.ensure_passphrase()
                 app.state.awaits_first_visitor = application.access.awaits_first_visitor
         except GlasshouseError as error:
@@ -107,8 +107,9 @@ def serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str |
 
     def on_started() -> None:
         url = local_url(settings.listen_host, listener.getsockname()[1])
-        write_running_server(settings.data_dir, RunningServer(url=url, pid=os.getpid()))
         state = app.state
+        key = state.application.keys.lend() if settings.require_key else None
+        write_running_server(settings.data_dir, RunningServer(url=url, pid=os.getpid(), key=key))
         on_ready(getattr(state, "new_passphrase", None), getattr(state, "awaits_first_visitor", False))
 
     server = _Server(config, app.state.stopping, on_started)

@@ -6,17 +6,20 @@ import {icon} from "glasshouse/icon.js";
 import {dialogFrame, opensAs} from "glasshouse/dialog_frame.js";
 import {aboutTab, appearanceTab} from "glasshouse/settings_about.js";
 import {answersTab} from "glasshouse/settings_answers.js";
+import {freshKeys, keysTab, takeKeys} from "glasshouse/settings_keys.js";
 import {modelsTab} from "glasshouse/settings_models.js";
 import {themeChoice} from "glasshouse/shell.js";
 
 const TABS = [
   ["answers", "Answers"],
   ["models", "Models"],
+  ["keys", "Keys"],
   ["appearance", "Appearance"],
   ["about", "About"],
 ];
 const TYPING_PAUSE_MS = 800;
 const SAVED_MS = 2500;
+const KEYS_MS = 5000; // what keys have used is read anew as long as somebody looks at it
 
 /** The open conversation, as the address says; "" for a new chat. */
 const conversationId = () => /\/c\/([^/]+)$/.exec(location.pathname)?.[1] ?? "";
@@ -24,7 +27,7 @@ const conversationId = () => /\/c\/([^/]+)$/.exec(location.pathname)?.[1] ?? "";
 export default {
   mixins: [opensAs("settings")],
   props: {initial: {type: Object, required: true}},
-  emits: ["opened", "save", "addFolder", "removeFolder"],
+  emits: ["opened", "save", "addFolder", "removeFolder", "readKeys", "createKey", "revokeKey"],
   data() {
     return {
       ...this.initial,
@@ -35,7 +38,12 @@ export default {
       problems: {},
       isSaved: false,
       isFresh: false,
+      keys: freshKeys(),
+      copied: "",
     };
+  },
+  beforeUnmount() {
+    window.clearInterval(this.keysTimer);
   },
   methods: {
     onOpen() {
@@ -44,9 +52,22 @@ export default {
       this.isSaved = false;
       this.isFresh = false; // nothing to change until the server has said how it stands: another browser may have changed it
       this.$emit("opened", conversationId());
+      this.watchKeys();
     },
     onClose() {
       this.settlePrompt();
+      window.clearInterval(this.keysTimer);
+      this.keys = freshKeys(); // nothing secret stays on the page
+    },
+    /** @param {object} news any of list, where, address, made, problem */
+    receiveKeys(news) {
+      takeKeys(this, news);
+    },
+    watchKeys() {
+      window.clearInterval(this.keysTimer);
+      if (this.tab !== "keys") return;
+      this.$emit("readKeys");
+      this.keysTimer = window.setInterval(() => this.$emit("readKeys"), KEYS_MS);
     },
     /** @param {object} news any of all, chat, ctx, gpuLayers, folders */
     receive(news) {
@@ -139,10 +160,11 @@ export default {
       this.settlePrompt();
       this.tab = name;
       this.$refs.body.scrollTop = 0;
+      this.watchKeys();
     },
   },
   render() {
-    const bodies = {answers: answersTab, models: modelsTab, appearance: appearanceTab, about: aboutTab};
+    const bodies = {answers: answersTab, models: modelsTab, keys: keysTab, appearance: appearanceTab, about: aboutTab};
     const note = h(
       "span",
       {class: ["saved", this.isSaved && "on"], role: "status"},

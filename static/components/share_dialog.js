@@ -3,10 +3,9 @@
 // phone in, the passphrase, and signing out everybody else.
 import {h} from "vue";
 import {icon} from "glasshouse/icon.js";
-import {confirmDialog, copyText} from "glasshouse/dialog.js";
+import {copyFor, copyLine} from "glasshouse/copy_line.js";
+import {confirmDialog} from "glasshouse/dialog.js";
 import {dialogFrame, opensAs} from "glasshouse/dialog_frame.js";
-
-const COPIED_MS = 2000;
 
 export default {
   mixins: [opensAs("share")],
@@ -53,15 +52,10 @@ export default {
         this.$emit("opened"); // a fresh one
       }
     },
-    async copy(text) {
-      this.copied = (await copyText(text)) ? text : "";
-      window.clearTimeout(this.copiedTimer);
-      this.copiedTimer = window.setTimeout(() => (this.copied = ""), COPIED_MS);
-    },
     async signOutOthers() {
       const isSure = await confirmDialog({
         title: "Sign out other devices?",
-        text: "Every other browser has to sign in again. Programs that use the passphrase as their key go on.",
+        text: "Every other browser has to sign in again. Programs go on.",
         confirm: "Sign out",
       });
       if (isSure) this.$emit("signOutOthers");
@@ -75,16 +69,6 @@ export default {
       Object.assign(this, {problem: "", done: "", passphrase: ""});
       this.$emit("makePassphrase");
     },
-    renderLine(text, label) {
-      const isCopied = this.copied === text;
-      return h("div", {class: "share-command", key: text}, [
-        h("code", text),
-        h("button", {type: "button", class: "button quiet small", onClick: () => this.copy(text)}, [
-          icon(isCopied ? "check" : "copy"),
-          isCopied ? "Copied" : label,
-        ]),
-      ]);
-    },
     renderAlone() {
       return [
         h(
@@ -92,7 +76,7 @@ export default {
           {class: "share-lead"},
           "Only this machine can open Glasshouse now. To use it from phones and other computers in your network, stop it and start it again with:",
         ),
-        this.renderLine(this.command, "Copy"),
+        copyLine(this, this.command, "Copy"),
         h("p", {class: "hint"}, "This dialog then shows the address and a QR code. Others sign in with a passphrase."),
       ];
     },
@@ -114,7 +98,7 @@ export default {
         ),
         h("p", {class: "hint numbers"}, `For one device · ${minutes} min left`),
         h("div", {class: "qr-actions"}, [
-          h("button", {type: "button", class: "button quiet small", onClick: () => this.copy(this.code.link)}, [
+          h("button", {type: "button", class: "button quiet small", onClick: () => copyFor(this, this.code.link)}, [
             icon(this.copied === this.code.link ? "check" : "link"),
             this.copied === this.code.link ? "Copied" : "Copy link",
           ]),
@@ -146,7 +130,7 @@ export default {
                 ? "Scan the code with a phone in the same network: it is signed in without typing. Or open this address and type the passphrase:"
                 : "Open this address on any device in the same network. Sign-in is off: everybody who reaches it may use it.",
             ),
-            ...this.addresses.map((address) => this.renderLine(address, "Copy address")),
+            ...this.addresses.map((address) => copyLine(this, address, "Copy address")),
             h("p", {class: "hint"}, "Everybody who is signed in sees the same chats and models."),
           ]),
         ]),
@@ -185,13 +169,13 @@ export default {
         ]),
         this.problem && h("p", {class: "problem", role: "alert"}, this.problem),
         h("p", {class: "share-done", role: "status"}, this.done),
-        this.newPassphrase && this.renderLine(this.newPassphrase, "Copy"),
+        this.newPassphrase && copyLine(this, this.newPassphrase, "Copy"),
         h(
           "p",
           {class: "hint", id: "passphrase-hint"},
           this.isInLog &&
             "The log of the first start shows the passphrase that others need, if nobody changed it since. ",
-          "Changing it signs out every other device and program. It is kept as a hash, so it cannot be shown again later.",
+          "Changing it signs out every other device. Programs have keys of their own, in Settings. It is kept as a hash, so it cannot be shown again later.",
         ),
         this.renderSignOut(
           h("button", {type: "button", class: "button", onClick: this.makePassphrase}, [

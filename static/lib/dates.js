@@ -16,6 +16,22 @@ export function dateGroup(seconds, now) {
   return date.toLocaleDateString("en", isThisYear ? {month: "long"} : {month: "long", year: "numeric"});
 }
 
+/** "just now", "5 min ago", "3 h ago", "4 days ago", "12 March 2025". @param {number} seconds Unix time @param {Date} [now] */
+export function timeAgo(seconds, now = new Date()) {
+  const minutes = Math.floor((now.getTime() / 1000 - seconds) / 60);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return `${minutes} min ago`;
+  if (minutes < 1440) return `${Math.floor(minutes / 60)} h ago`;
+  if (minutes < 2880) return "yesterday";
+  if (minutes < 43200) return `${Math.floor(minutes / 1440)} days ago`;
+  return formatDate(seconds);
+}
+
+/** "12 March 2025". @param {number} seconds Unix time */
+export function formatDate(seconds) {
+  return new Date(seconds * 1000).toLocaleDateString("en-GB", {day: "numeric", month: "long", year: "numeric"});
+}
+
 /**
  * @template {{updated_at: number}} T
  * @param {T[]} items newest first

@@ -43,7 +43,7 @@ def test_one_guest_does_not_take_every_connection(start_server: ServerStarter) -
 
 async def test_a_connection_without_a_request_is_closed() -> None:
     class Impatient(BoundedHttp):
-        first_request_seconds = 0.05
+        header_seconds = 0.05
 
     async def answer(scope: object, receive: object, send: object) -> None:
         raise AssertionError("nobody asked")

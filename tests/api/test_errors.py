@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from webui import errors
+from webui.api.door.request_ids import RequestIds
 from webui.api.errors import add_error_handlers, describe, status_of
 
 
@@ -60,6 +61,7 @@ def test_both_numbers_are_there_for_programs() -> None:
 async def test_what_nobody_expected_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
     app = FastAPI()
     add_error_handlers(app)
+    app.add_middleware(RequestIds)
 
     @app.get("/broken")
     async def broken() -> None:

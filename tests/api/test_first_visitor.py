@@ -21,8 +21,10 @@ from webui.api.door.session_cookie import SESSION_COOKIE
 from webui.config import Settings
 from webui.core.access import FIRST_VISIT_SECONDS, Access
 from webui.core.application import Application
+from webui.core.keys import ApiKeys
 from webui.store.conversations import ConversationStore
 from webui.store.database import Database
+from webui.store.keys import KeyStore
 from webui.store.migrations import MIGRATIONS, create_first_visit
 from webui.store.sessions import SessionStore
 
@@ -41,6 +43,7 @@ class House:
 
     def __init__(self, database: Database) -> None:
         self.sessions = SessionStore(database)
+        self.keys = ApiKeys(KeyStore(database))
         self.now = 5000.0
 
     async def start(self, *, passphrase: str | None = None, first_visitor: bool = True) -> str | None:
@@ -56,7 +59,7 @@ class House:
         return await self.access.ensure_passphrase()
 
     def browser(self, address: str = OWNER) -> httpx.AsyncClient:
-        gate = Gate(show_owner, Settings(lan=True), lambda: self.access)
+        gate = Gate(show_owner, Settings(lan=True), lambda: self.access, lambda: self.keys)
         transport = httpx.ASGITransport(gate, client=(address, 50000))
         return httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", headers=PAGE)
 

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webui.api.door.gate import Gate
 from webui.api.door.session_cookie import SESSION_COOKIE
 from webui.config import Settings
-from webui.errors import TooManyAttempts, WrongPassphrase
+from webui.core.key_in_use import KeyInUse
+from webui.errors import InvalidKey, TooManyAttempts, WrongPassphrase
 
 ME, OTHER = "127.0.0.1", "192.168.1.77"
 HOST = "192.168.1.5:8002"
@@ -36,12 +37,19 @@ class OneKey:
         return None
 
 
+class NoKeys:
+    """Nobody has made an API key."""
+
+    def open(self, token: str) -> KeyInUse:
+        raise InvalidKey
+
+
 async def show_owner(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(Request(scope).state.owner)(scope, receive, send)
 
 
 def gate(app: ASGIApp = show_owner, **settings: Any) -> Gate:
-    return Gate(app, Settings(**settings), OneKey)
+    return Gate(app, Settings(**settings), OneKey, NoKeys)
 
 
 async def ask(
@@ -104,11 +112,11 @@ async def test_a_program_is_told_to_send_a_key() -> None:
 @pytest.mark.parametrize(
     "header",
     [{"authorization": "Bearer the passphrase"}, {"authorization": "bearer the passphrase"},
-     {"x_api_key": "the passphrase"}],
+     {"x_api_key": "the passphrase"}, {"api_key": "the passphrase"}],
 )  # fmt: skip
-async def test_the_passphrase_is_the_key(header: dict[str, Any]) -> None:
+async def test_the_passphrase_is_a_key(header: dict[str, Any]) -> None:
     response = await ask("/v1/models", **header)
-    assert (response.status_code, response.text) == (200, f"key {OTHER}")
+    assert (response.status_code, response.text) == (200, f"program {OTHER}")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
@@ -117,7 +125,7 @@ async def test_a_key_beyond_ascii_is_read_in_either_encoding(encoding: str) -> N
         async def verify_key(self, key: str, address: str) -> None:
             assert key == "drei grüne Vögel"
 
-    gate = Gate(show_owner, Settings(), Umlauts)
+    gate = Gate(show_owner, Settings(), Umlauts, NoKeys)
     response = await ask("/v1/models", gate=gate, authorization="Bearer drei grüne Vögel".encode(encoding))
     assert response.status_code == 200
 
@@ -131,7 +139,7 @@ async def test_anything_else_is_not(header: dict[str, Any]) -> None:
 
 async def test_who_guesses_too_often_waits() -> None:
     response = await ask("/v1/models", x_api_key="guess too often")
-    assert (response.status_code, response.headers["retry-after"]) == (429, "12")
+    assert (response.status_code, response.headers["retry-after"]) == (429, "13")
 
 
 async def test_a_signed_in_browser_passes_under_a_name_that_hides_its_token() -> None:
@@ -186,7 +194,7 @@ async def test_a_socket_ends_with_its_session() -> None:
 
     headers = [(b"host", HOST.encode()), (b"cookie", f"{SESSION_COOKIE}=a session".encode())]
     scope = {"type": "websocket", "path": "/_nicegui_ws/socket.io", "headers": headers, "client": (OTHER, 1)}
-    await Gate(page, Settings(), Leaving)(scope, receive, send)
+    await Gate(page, Settings(), Leaving, NoKeys)(scope, receive, send)
     assert heard == ["click"]
     assert sent == [{"type": "websocket.close", "code": 1008}]
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
+from webui.core.engine import OnEnd
 from webui.engine.protocol import CountPrompt, Detokenize, Finding, PromptCount, Render, ShowPrompt, Tokenize
 from webui.errors import EngineDied, EngineStopped, GlasshouseError, OutOfMemory, UnknownModel
 from webui.library.catalog import Catalog
@@ -167,6 +168,7 @@ class FakeEngine:
         request: GenerationRequest,
         *,
         stop: asyncio.Event | None = None,
+        on_end: OnEnd | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         if self._error is not None:
             raise self._error
@@ -176,6 +178,8 @@ class FakeEngine:
         stream = answer.stream(stop)
         try:
             async for event in stream:
+                if isinstance(event, Finished) and on_end is not None:
+                    on_end(event.usage)
                 yield event
         finally:
             await stream.aclose()

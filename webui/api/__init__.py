@@ -10,18 +10,22 @@ import asyncio
 
 from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from webui.api import adapters, anthropic, docs, health, llama_server, lm_studio, manage, metrics, native, ollama, openai
 from webui.api.capture import Capture
 from webui.api.description import describe_refusals
 from webui.api.door import session
+from webui.api.door.cross_origin import cross_origin_options
 from webui.api.door.gate import Gate
 from webui.api.door.headers import PageNonce, SecurityHeaders
 from webui.api.door.limits import BodyLimit
 from webui.api.door.observe import Observe
 from webui.api.door.route_names import RouteNames
+from webui.api.door.request_ids import RequestIds
 from webui.api.door.static_files import VersionedStaticFiles
+from webui.api.door.timeouts import BodyTimeout
 from webui.api.errors import add_error_handlers
 from webui.api.fallback import ApiFallback
 from webui.api.json_bodies import AssumeJson
@@ -33,9 +37,10 @@ from webui.assets import STATIC_DIR
 from webui.core.application import Application
 
 _API_PREFIXES = ("/v1/", "/api/", "/manage/")
+_LARGE_BODIES = (f"{uploads.PREFIX}/", blobs.PREFIX, files.PATH)  # go to disk as they come
 _JSON_PATHS = (*_API_PREFIXES, "/load_model", "/completion", "/tokenize", "/detokenize", "/apply-template")
 # Only for the "Authorize" button of /docs: the gate has checked the key before.
-_DESCRIBE_KEY = Security(HTTPBearer(auto_error=False, description="The passphrase; not needed on this machine"))
+_DESCRIBE_KEY = Security(HTTPBearer(auto_error=False, description="An API key; not needed on this machine"))
 
 
 def add_routes(app: FastAPI, application: Application) -> None:
@@ -62,9 +67,15 @@ def add_routes(app: FastAPI, application: Application) -> None:
         exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA_TYPE),  # a compressed stream arrives in lumps
     )
     app.add_middleware(AssumeJson, prefixes=_JSON_PATHS)
-    app.add_middleware(BodyLimit, exempt=(f"{uploads.PREFIX}/", blobs.PREFIX, files.PATH), sign_in=session.PATH)
-    app.add_middleware(Gate, settings=application.settings, keys=lambda: application.access)
+    app.add_middleware(BodyLimit, exempt=_LARGE_BODIES, sign_in=session.PATH)
+    app.add_middleware(BodyTimeout, unhurried=_LARGE_BODIES)
+    app.add_middleware(
+        Gate, settings=application.settings, people=lambda: application.access, keys=lambda: application.keys
+    )
     app.add_middleware(Capture, inspector=lambda: application.inspector)
     app.add_middleware(Observe, telemetry=lambda: application.telemetry, routes=RouteNames(app.router.routes))
+    if application.settings.allowed_origins:
+        app.add_middleware(CORSMiddleware, **cross_origin_options(application.settings.allowed_origins))
+    app.add_middleware(RequestIds)
     app.add_middleware(SecurityHeaders)
     application.wire.connect(app)

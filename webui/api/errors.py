@@ -183,7 +183,6 @@ def add_error_handlers(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_on_http_error)
     app.exception_handler(ClientGone)(_on_client_gone)
     app.exception_handler(ClientDisconnect)(_on_client_gone)
-    app.exception_handler(Exception)(_on_unexpected)
 
 
 async def _on_glasshouse_error(request: Request, error: errors.GlasshouseError) -> Response:
@@ -218,9 +217,10 @@ async def _on_client_gone(_: Request, __: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _on_unexpected(request: Request, _: Exception) -> Response:
-    """Starlette raises the exception again after this answer, so that the server logs the traceback."""
-    return _refuse(request, Refusal(_UNEXPECTED, status=500, code="internal_error"))
+def unexpected_response(path: str, asked_with: Mapping[str, str]) -> Response:
+    """For what nobody has foreseen; the outermost layer (`door.request_ids`) logs and answers it."""
+    refusal = Refusal(_UNEXPECTED, status=500, code="internal_error")
+    return _ErrorResponse(refusal.code, error_body(refusal, path, asked_with), refusal.status)
 
 
 def _refuse(request: Request, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from webui import __version__
-from webui.cli import connect, doctor, hub, jobs, memory, models, stores
+from webui.cli import connect, doctor, hub, jobs, keys, memory, models, stores
 from webui.cli.folders import prepare_folders
 from webui.cli.listen import PortInUse, open_listener
 from webui.cli.options import with_settings_options
@@ -81,7 +81,7 @@ def passphrase(settings: Settings) -> None:
     typer.echo("The passphrase is changed. Browsers that were signed in have to sign in again.")
 
 
-for group in (models, memory, hub, stores, jobs, doctor, connect):
+for group in (models, memory, hub, stores, jobs, doctor, connect, keys):
     group.add_commands(app)
 
 

@@ -24,7 +24,7 @@ def print_banner(
     _line(console, "On this machine", local_url(settings), "bold")
     for url in share_urls:
         _line(console, "In your network", url, "bold")
-    if settings.is_shared:
+    if settings.is_shared or settings.require_key:
         _print_access(console, settings, passphrase)
     if awaits_first_visitor:
         told = "The first browser that opens the page is let in; others need the passphrase"

@@ -43,7 +43,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     "key": (
         Annotated[
             str | None,
-            typer.Option(envvar="GLASSHOUSE_KEY", help="Its passphrase", show_envvar=True, show_default=False),
+            typer.Option(envvar="GLASSHOUSE_KEY", help="An API key of it, or its passphrase", show_default=False),
         ],
         None,
     ),
@@ -112,6 +112,8 @@ def exit_code(error: GlasshouseError) -> int:
         case Refused(status=404):
             return 3
         case Refused(kind="sign_in_required" | "wrong_passphrase" | "too_many_attempts" | "forbidden_origin"):
+            return 4
+        case Refused(kind="invalid_api_key" | "missing_scope"):
             return 4
         case _:
             return 1

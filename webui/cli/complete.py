@@ -14,7 +14,8 @@ def complete_model(incomplete: str) -> list[str]:
         server = read_running_server(read_settings({}).data_dir)
         if server is None:
             return []
-        with httpx.Client(base_url=server.url, timeout=1.0, trust_env=False) as client:
+        headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
+        with httpx.Client(base_url=server.url, headers=headers, timeout=1.0, trust_env=False) as client:
             models = [str(model["id"]) for model in client.get("/manage/models").json()]
             presets = [str(preset["name"]) for preset in client.get("/manage/named-presets").json()]
     except Exception:  # noqa: BLE001

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from webui.config import Settings
-from webui.core.running_server import read_running_server
+from webui.core.running_server import RunningServer, read_running_server
 from webui.errors import ConfigurationError, GlasshouseError
 
 _CONNECT_SECONDS = 5.0
@@ -127,8 +127,8 @@ async def open_door(place: Place) -> AsyncIterator[Door]:
     if place.server is not None:
         async with _connect(_as_url(place.server), place.key, trust_env=True) as client:
             yield Door(client, is_server=True)
-    elif (url := await _find_running(place)) is not None:
-        async with _connect(url, place.key, trust_env=False) as client:
+    elif (running := await _find_running(place)) is not None:
+        async with _connect(running.url, place.key or running.key, trust_env=False) as client:
             yield Door(client, is_server=True)
     else:
         logging.basicConfig(level=logging.ERROR)
@@ -141,13 +141,13 @@ async def open_door(place: Place) -> AsyncIterator[Door]:
         async with (
             Application(place.settings) as application,
             serve_briefly(application) as url,
-            _connect(url, None, trust_env=False) as client,
+            _connect(url, application.keys.lend() if place.settings.require_key else None, trust_env=False) as client,
         ):
             yield Door(client, is_server=False)
 
 
-async def _find_running(place: Place) -> str | None:
-    """The address of the server that uses this data folder, if it gives a sign of life."""
+async def _find_running(place: Place) -> RunningServer | None:
+    """The server that uses this data folder, if it gives a sign of life."""
     server = read_running_server(place.settings.data_dir)
     if server is None:
         return None
@@ -156,7 +156,7 @@ async def _find_running(place: Place) -> str | None:
             answer = await client.get(f"{server.url}/health")
     except httpx.HTTPError:
         return None
-    return server.url if answer.is_success else None
+    return server if answer.is_success else None
 
 
 def _connect(url: str, key: str | None, *, trust_env: bool) -> httpx.AsyncClient:

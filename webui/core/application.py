@@ -31,6 +31,7 @@ from webui.core.files import Files
 from webui.core.fitting import Fitting
 from webui.core.hub import Hub
 from webui.core.inspector import Inspector
+from webui.core.keys import ApiKeys
 from webui.core.machine import Machine
 from webui.core.memory_watch import MemoryWatch
 from webui.core.model_manager import ModelManager
@@ -51,6 +52,7 @@ from webui.store.conversations import ConversationStore
 from webui.store.database import Database, make_private_folder
 from webui.store.doctor_reports import DoctorReports
 from webui.store.files import FileStore
+from webui.store.keys import KeyStore
 from webui.store.model_records import ModelRecordStore
 from webui.store.preferences import Preferences
 from webui.store.sessions import SessionStore
@@ -84,6 +86,7 @@ class Application:
     files: Files
     batches: Batches
     access: Access
+    keys: ApiKeys
     inspector: Inspector
 
     def __init__(
@@ -135,6 +138,18 @@ class Application:
         extra = [path for path in named if path.is_file()] + [*settings.extra_models_dirs, *chosen]
         return Catalog(settings.models_dir, extra, stores=self.preferences.get().model_stores)
 
+    async def _open_access(self, database: Database, closing: AsyncExitStack) -> None:
+        settings = self.settings
+        self.access = Access(
+            SessionStore(database),
+            passphrase=settings.passphrase,
+            first_visitor=settings.first_visitor and settings.sign_in,
+        )
+        await self.access.load()
+        self.keys = ApiKeys(KeyStore(database))
+        await self.keys.load()
+        closing.push_async_callback(self.keys.close)
+
     async def _open(self, closing: AsyncExitStack) -> None:
         settings = self.settings
         make_private_folder(settings.data_dir)
@@ -157,6 +172,7 @@ class Application:
             _log.warning("%d answers were cut off when Glasshouse stopped the last time", num_interrupted)
         self.preferences = Preferences(database)
         await self.preferences.load()
+        await self._open_access(database, closing)
         self.inspector = Inspector(self.preferences, self.wire)
         closing.push_async_callback(self.inspector.close)
 
@@ -178,6 +194,7 @@ class Application:
             planner=with_tuning(planner, settings, lambda model: current_tuning(reports, model)),
             telemetry=self.telemetry,
             response_cache=self.response_cache,
+            charge=self.keys.charge,
         )
         closing.push_async_callback(self.models.close)
         self.fitting = Fitting(settings, self.models.target, self.models.neighbours, self.machine.measure)
@@ -185,7 +202,7 @@ class Application:
         closing.push_async_callback(self.memory_watch.close)
         self.memory_watch.open()
         self.embedding_models = EmbeddingModels(
-            self.models.names, self.models.wishes, self.models.pool, self.telemetry
+            self.models.names, self.models.wishes, self.models.pool, self.telemetry, charge=self.keys.charge
         )
         closing.callback(self.models.catalog_changed.subscribe(lambda _: self.embedding_models.drop_missing()))
         self.stores = ModelStores(self.preferences, self._renew_catalog)
@@ -227,12 +244,6 @@ class Application:
         self.batches = Batches(BatchStore(database), self.files)
         await self.files.open(spare=await self.batches.open())
         closing.push_async_callback(self.batches.close)
-        self.access = Access(
-            SessionStore(database),
-            passphrase=settings.passphrase,
-            first_visitor=settings.first_visitor and settings.sign_in,
-        )
-        await self.access.load()
 
 
 def _create_quiet_engine() -> EngineClient:

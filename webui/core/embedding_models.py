@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
 
+from webui.core.charging import Charge, charge_nobody, tokens_read
 from webui.core.engine import EmbeddingEngine
 from webui.core.engine_pool import EnginePool
 from webui.core.live_model import LiveModel
@@ -35,9 +36,16 @@ class EmbeddingModels:
     """Nothing is loaded until somebody asks."""
 
     def __init__(
-        self, names: ModelNames, wishes: LoadWishes, pool: EnginePool, telemetry: Telemetry | None = None
+        self,
+        names: ModelNames,
+        wishes: LoadWishes,
+        pool: EnginePool,
+        telemetry: Telemetry | None = None,
+        *,
+        charge: Charge = charge_nobody,
     ) -> None:
         self._telemetry = telemetry or Telemetry()
+        self._charge = charge
         self._names = names
         self._wishes = wishes
         self._pool = pool
@@ -64,6 +72,7 @@ class EmbeddingModels:
                 watch.begin_vectors(choice.model.id, "embeddings")
                 embeddings = await engine.embed(request)
             watch.count(embeddings.num_tokens)
+            self._charge(request.owner, tokens_read(embeddings.num_tokens))
             return choice.model, embeddings
 
     async def rerank(
@@ -76,6 +85,7 @@ class EmbeddingModels:
                 watch.begin_vectors(choice.model.id, "rerank")
                 ranking = await engine.rerank(request)
             watch.count(ranking.num_tokens)
+            self._charge(request.owner, tokens_read(ranking.num_tokens))
             return choice.model, ranking
 
     def drop_missing(self) -> None:

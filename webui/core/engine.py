@@ -22,7 +22,10 @@ from webui.types import (
     ModelFile,
     Ranking,
     RerankRequest,
+    Usage,
 )
+
+OnEnd = Callable[[Usage], None]  #: told once what a request has cost
 
 
 class EngineProcess(Protocol):
@@ -47,6 +50,7 @@ class Engine(EngineProcess, Protocol):
         request: GenerationRequest,
         *,
         stop: asyncio.Event | None = None,
+        on_end: OnEnd | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]: ...
 
     def prefill(

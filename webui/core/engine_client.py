@@ -17,6 +17,7 @@ from typing import cast
 
 import psutil
 
+from webui.core.engine import OnEnd
 from webui.core.engine_death import explain_death, explain_failed_start
 from webui.core.engine_inbox import Inbox
 from webui.core.line_tail import LineTail
@@ -110,6 +111,7 @@ class EngineClient:
         self._loaded: asyncio.Future[EngineInfo] | None = None
         self._runner: asyncio.Task[None] | None = None
         self._inboxes: dict[int, Inbox] = {}
+        self._left: dict[int, OnEnd] = {}
         self._replies: dict[int, asyncio.Future[_Reply]] = {}
         self._last_id = 0
         self._is_stopping = False
@@ -179,15 +181,17 @@ class EngineClient:
         *,
         stop: asyncio.Event | None = None,
         handle: RequestHandle | None = None,
+        on_end: OnEnd | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         """The events of one answer, ending with Finished. Closing the generator cancels the request in the engine;
         setting `stop` does so too, and the answer then ends with Finished("cancelled").
 
         Raises what the engine refused with (ContextTooLong, EngineBusy, ...), EngineDied or EngineStopped. Use it
         inside `async with aclosing(...)`. A reader that is slow gets its text in larger pieces, never a longer queue.
-        `handle` pauses it meanwhile.
+        `handle` pauses it meanwhile. `on_end` hears once how much was computed, also when nobody reads any more; never
+        of a request that failed.
         """
-        return self._stream(Generate(request_id=self._next_id(), request=request), stop, handle)
+        return self._stream(Generate(request_id=self._next_id(), request=request), stop, handle, on_end)
 
     def prefill(
         self, request: GenerationRequest, *, stop: asyncio.Event | None = None
@@ -202,7 +206,11 @@ class EngineClient:
             self._write(Forget(conversation=conversation))
 
     async def _stream(
-        self, command: Generate | Prefill, stop: asyncio.Event | None, handle: RequestHandle | None = None
+        self,
+        command: Generate | Prefill,
+        stop: asyncio.Event | None,
+        handle: RequestHandle | None = None,
+        on_end: OnEnd | None = None,
     ) -> AsyncGenerator[GenerationEvent, None]:
         if self._end is not None:
             raise self._end.with_traceback(None)
@@ -216,7 +224,10 @@ class EngineClient:
                 handle.bind(request_id, self._write)
             while is_open:
                 event = await inbox.get()
-                is_open = not isinstance(event, Finished)
+                if isinstance(event, Finished):
+                    is_open = False
+                    if on_end is not None:
+                        on_end(event.usage)
                 yield event
         except GlasshouseError:
             is_open = False
@@ -229,6 +240,15 @@ class EngineClient:
             self._inboxes.pop(request_id, None)
             if is_open and self._end is None:
                 self._write(Cancel(request_id=request_id))
+                if on_end is not None:
+                    self._leave(request_id, inbox.unread_end, on_end)
+
+    def _leave(self, request_id: int, end: Finished | None, on_end: OnEnd) -> None:
+        """Nobody reads any more; only what was computed is still to be told."""
+        if end is not None:
+            on_end(end.usage)
+        else:
+            self._left[request_id] = on_end
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """The vectors of the request's inputs; cancelling the wait cancels it in the engine. Raises as `generate`."""
@@ -307,7 +327,10 @@ class EngineClient:
             case Happened(request_id=request_id, event=event):
                 if inbox := self._inboxes.get(request_id):
                     inbox.put(event)
+                elif isinstance(event, Finished) and (on_end := self._left.pop(request_id, None)):
+                    on_end(event.usage)
             case Failed(request_id=request_id):
+                self._left.pop(request_id, None)
                 if inbox := self._inboxes.get(request_id):
                     inbox.fail(report.error)
                 self._settle(request_id, report.error)

@@ -8,7 +8,7 @@ from collections import deque
 import msgspec
 
 from webui.errors import GlasshouseError
-from webui.types import GenerationEvent, PromptProgress, Queued, ReasoningDelta, TextDelta, ToolCallDelta
+from webui.types import Finished, GenerationEvent, PromptProgress, Queued, ReasoningDelta, TextDelta, ToolCallDelta
 
 
 class Inbox:
@@ -30,6 +30,12 @@ class Inbox:
         """The request ends with `error`, behind the events that came before."""
         self._error = self._error or error
         self._ready.set()
+
+    @property
+    def unread_end(self) -> Finished | None:
+        """The last event, where it has come and was not taken yet."""
+        last = self._events[-1] if self._events else None
+        return last if isinstance(last, Finished) else None
 
     async def get(self) -> GenerationEvent:
         """The next event. Raises the error once all events are taken."""

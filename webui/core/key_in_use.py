@@ -47,7 +47,7 @@ class KeyInUse:
     @contextmanager
     def revocable(self) -> Iterator[None]:
         """The work of a request; when the key is revoked it is cancelled, and the block raises InvalidKey."""
-        with Revocable(InvalidKey("revoked")) as work:
+        with Revocable(_revoked) as work:
             self._running.add(work)
             try:
                 yield
@@ -85,3 +85,7 @@ class KeyInUse:
         self._usage = self._usage + used
         self._unwritten = self._unwritten + used
         self._on_use()
+
+
+def _revoked() -> InvalidKey:
+    return InvalidKey("revoked")

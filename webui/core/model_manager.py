@@ -18,6 +18,7 @@ from typing import cast
 from webui.config import Settings
 from webui.core.adapters import AdapterChoice, find_adapters
 from webui.core.alive import AliveModel, Answering, Asked, describe_alive
+from webui.core.charging import Charge, charge_nobody
 from webui.core.chooser import Chooser
 from webui.core.engine import EmbeddingEngineFactory, Engine, EngineFactory, ProcessFactory
 from webui.core.engine_pool import EnginePool
@@ -79,6 +80,7 @@ class ModelManager:
         guest_seconds: float = GUEST_SECONDS,
         telemetry: Telemetry | None = None,
         response_cache: ResponseCache | None = None,
+        charge: Charge = charge_nobody,
     ) -> None:
         self.alive_changed: Signal[None] = Signal()
         self.names = ModelNames(lambda: self._catalog, records)
@@ -90,6 +92,7 @@ class ModelManager:
         self._memory = memory
         self._telemetry = telemetry or Telemetry()
         self._response_cache = response_cache
+        self._charge = charge
         self.wishes = LoadWishes(settings, preferences, lambda: self._catalog)
         self._tasks = OwnedTasks()
         self._chooser = Chooser(self.names, self.wishes, preferences, settings)
@@ -339,7 +342,7 @@ class ModelManager:
     ) -> AsyncGenerator[GenerationEvent, None]:
         """What the engine says, or what it said to the same request before."""
         engine, info = cast("Engine", live.running_engine()), live.status.info
-        ask = partial(engine.generate, asked, stop=stop)
+        ask = partial(engine.generate, asked, stop=stop, on_end=partial(self._charge, asked.owner))
         if self._response_cache is None or info is None:
             return ask()
         return self._response_cache.answer(asked, live.target.model.path, info.options, ask, watch.note_cache)

@@ -6,15 +6,16 @@ It knows nothing of keys or requests.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 
 class Revocable:
-    """`with Revocable(error) as work:`; after `work.revoke()` the block is cancelled and raises `error` instead."""
+    """`with Revocable(make_error) as work:`; after `work.revoke()` the block is cancelled and raises that error."""
 
-    def __init__(self, error: Exception) -> None:
-        self._error = error
+    def __init__(self, make_error: Callable[[], Exception]) -> None:
+        self._make_error = make_error
         self._task: asyncio.Task[object] | None = None
         self._num_cancelled = 0
         self._is_revoked = False
@@ -41,4 +42,4 @@ class Revocable:
             return
         was_by_us = task.uncancel() <= self._num_cancelled
         if was_by_us and (kind is None or issubclass(kind, asyncio.CancelledError)):
-            raise self._error from None
+            raise self._make_error() from None

@@ -1,4 +1,5 @@
-"""The small file by which the terminal finds a running server: its address and process, in the data folder.
+"""The small file by which the terminal finds a running server: its address and process, in the data folder, and, where
+this machine needs one too, a key for whoever can read that folder.
 
 The server writes it when it answers and removes it when it ends. One that was killed leaves it behind: whoever reads it
 asks the server for a sign of life. It is a hint and no lock; `data_lock` is the lock.
@@ -19,10 +20,11 @@ _MAX_BYTES = 4096
 
 
 class RunningServer(Value, frozen=True):
-    """`url` is how this machine reaches it, such as http://127.0.0.1:8002."""
+    """`url` is how this machine reaches it, such as http://127.0.0.1:8002. `key` is good while it runs."""
 
     url: str
     pid: int
+    key: str | None = None
 
 
 def local_url(listen_host: str, port: int) -> str:
@@ -35,7 +37,9 @@ def write_running_server(data_dir: Path, server: RunningServer) -> None:
     """Whole or not at all. A folder that cannot be written is no reason not to serve."""
     new = data_dir / f"{_FILE}.new"
     with suppress(OSError):
-        new.write_bytes(msgspec.json.encode(server))
+        new.unlink(missing_ok=True)  # whose permissions it had is not asked
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(server))
         new.replace(data_dir / _FILE)
 
 

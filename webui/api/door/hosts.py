@@ -7,7 +7,9 @@ such a one: an address, `localhost`, this machine's own name, or what the settin
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _LOCAL_SUFFIXES = ("local", "lan", "home", "home.arpa", "internal", "fritz.box")
@@ -21,6 +23,7 @@ def own_names(machine_name: str) -> frozenset[str]:
     return frozenset({"localhost", full, short, *(f"{short}.{suffix}" for suffix in _LOCAL_SUFFIXES)}) - {""}
 
 
+@lru_cache(maxsize=256)
 def split_host(header: str) -> tuple[str, int | None] | None:
     """Name and port of a Host header, lower case and without brackets; None for nonsense."""
     try:
@@ -33,6 +36,7 @@ def split_host(header: str) -> tuple[str, int | None] | None:
     return parts.hostname.rstrip("."), port
 
 
+@lru_cache(maxsize=256)
 def is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name.split("%", maxsplit=1)[0])
@@ -41,6 +45,7 @@ def is_address(name: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=256)
 def is_loopback(address: str) -> bool:
     try:
         parsed = ipaddress.ip_address(address)
@@ -63,6 +68,18 @@ def is_same_origin(origin: str, host_header: str) -> bool:
         return False
     default = _DEFAULT_PORTS[scheme]
     return page[0] == host[0] and (page[1] or default) == (host[1] or default)
+
+
+def origin_pattern(allowed: Iterable[str]) -> re.Pattern[str]:
+    """What an Origin header of an allowed page looks like. `http://localhost:*` is every port of that host,
+    `vscode-webview://*` every page of a program's own scheme (`config` lets no other star through)."""
+    return re.compile("|".join(map(_one_origin, allowed)) or "(?!)", re.IGNORECASE)
+
+
+def _one_origin(origin: str) -> str:
+    if origin.endswith(":*"):
+        return re.escape(origin.removesuffix(":*")) + r"(?::\d{1,5})?"
+    return re.escape(origin.removesuffix("*")) + (r"[^\s]*" if origin.endswith("*") else "")
 
 
 def is_local_path(target: str) -> bool:

@@ -7,6 +7,7 @@ pages of other origins.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from webui.store.keys import KeyScope
@@ -16,6 +17,7 @@ Need = KeyScope | Literal["any", "open"]  #: any: every key may; open: nobody is
 SOCKET = "websocket"  #: in place of a method, for handshakes
 
 _READS = frozenset({"GET", "HEAD"})
+_PAGES_TOO = frozenset({"/models"})
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ALL = _READS | _WRITES | {SOCKET}
 
@@ -43,20 +45,23 @@ TABLE = (
     # --- what there is and how it goes ---
     *(Line("any", path, _READS) for path in ("/v1/models*", "/api/v0/models*", "/api/tags", "/api/version", "/api/ps")),
     *(Line("any", path, _READS) for path in ("/status", "/metrics", "/info", "/docs", "/openapi.json")),
+    *(Line("any", path, _READS) for path in ("/models", "/api/v1/models*")),
     Line("any", "/api/show", frozenset({"POST"})),
     # --- asking models ---
     Line("inference", "/v1/"),
     Line("inference", "/api/v0/"),
     *(Line("inference", f"/api/{name}") for name in ("chat", "generate", "embed", "embeddings")),
-    *(Line("inference", path) for path in ("/generate", "/generate/", "/chat", "/chat/", "/responses", "/responses/")),
-    *(Line("inference", path) for path in ("/completion", "/completions", "/embedding", "/embeddings", "/infill")),
+    *(Line("inference", path) for path in ("/generate", "/generate/", "/chat", "/chat/", "/embeddings")),
+    *(Line("inference", path) for path in ("/completion", "/completions", "/infill")),
     *(Line("inference", path) for path in ("/tokenize", "/detokenize", "/apply-template", "/rerank", "/reranking")),
     *(Line("inference", path, _READS) for path in ("/props", "/lora-adapters")),
     # --- loading, fetching and deleting them ---
-    *(Line("models", f"/api/{name}") for name in ("pull", "push", "create", "copy", "delete", "blobs/")),
+    *(Line("models", f"/api/{name}") for name in ("pull", "create", "copy", "delete", "blobs/")),
     *(Line("models", path) for path in ("/api/uploads", "/api/uploads/", "/load_model", "/unload_model")),
-    *(Line("models", path) for path in ("/models/load", "/models/unload")),
+    *(Line("models", path) for path in ("/models/load", "/models/unload", "/api/v1/models/")),
     Line("admin", "/manage/keys*"),
+    Line("any", "/manage/connect*", _READS),
+    Line("models", "/manage/connect/", frozenset({"POST"})),
     Line("admin", "/manage/hub/token"),
     *(
         Line("models", f"/manage/{name}*")
@@ -68,10 +73,13 @@ TABLE = (
 )
 
 
-def need_of(method: str, path: str) -> Need:
-    """What a request needs."""
+@lru_cache(maxsize=512)
+def need_of(method: str, path: str, *, wants_page: bool = False) -> Need:
+    """What a request needs. Where a page and a program's route have one address, browsers get the page."""
     line = find_line(method, path)
-    return "admin" if line is None else line.need
+    if line is None or (wants_page and path in _PAGES_TOO):
+        return "admin"
+    return line.need
 
 
 def find_line(method: str, path: str) -> Line | None:

@@ -47,7 +47,7 @@ class BodyTimeout:
                 async with asyncio.timeout_at(min(last, clock() + self._pause_seconds)):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(408, _TOO_SLOW, headers={"Connection": "close"}) from None
+                raise HTTPException(408, _TOO_SLOW) from None
             is_whole = not message.get("more_body", False)
             return message
 

@@ -22,6 +22,7 @@ from webui.library.hardware import has_gpu_backend
 from webui.store.preferences import PreferenceChanges
 from webui.types import SamplingParams
 from webui.ui.components import COMPONENTS
+from webui.ui.components.keys_part import KeysPart
 from webui.ui.sampling_input import read_count, read_sampling
 
 Json = dict[str, Any]
@@ -46,6 +47,7 @@ class SettingsDialog(Element, component=COMPONENTS / "settings_dialog.js"):
             "chat": None,
             "folders": [],
         } | self._view_preferences()
+        KeysPart(self, application)
         self.on("opened", self._on_opened)
         self.on("save", self._on_save)
         self.on("addFolder", self._on_add_folder)
