@@ -34,13 +34,7 @@ def llama_cpp_python() -> Path:
 
 def node() -> Path:
     """A folder with node-llama-cpp in its node_modules."""
-    _need("node", "npm")
-
-    def install(folder: Path) -> None:
-        (folder / "package.json").write_text('{"private": true}\n')
-        _run(["npm", "install", "--omit=dev", "--no-audit", "--no-fund", "node-llama-cpp"], cwd=folder)
-
-    return _once("node", install)
+    return _once("node", lambda folder: make_node_folder(folder, ["node-llama-cpp"]))
 
 
 def llama_cpp_source() -> Path:
@@ -79,25 +73,37 @@ def installed_version(python: Path, package: str) -> str:
     return _run([str(python), "-c", script]).strip()
 
 
-def _python(name: str, packages: list[str]) -> Path:
-    def install(folder: Path) -> None:
-        _run([sys.executable, "-m", "venv", str(folder)])
-        _run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages])
-
-    return _once(name, install) / "bin" / "python"
+def make_python(folder: Path, packages: list[str]) -> None:
+    """A virtual environment with packages of PyPI."""
+    _run([sys.executable, "-m", "venv", str(folder)])
+    _run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages])
 
 
-def _once(name: str, install: Callable[[Path], None]) -> Path:
+def make_node_folder(folder: Path, packages: list[str]) -> None:
+    """A folder with packages of npm in its node_modules."""
+    _need("node", "npm")
+    (folder / "package.json").write_text('{"private": true}\n')
+    _run(["npm", "install", "--omit=dev", "--no-audit", "--no-fund", *packages], cwd=folder)
+
+
+def make_once(folder: Path, install: Callable[[Path], None]) -> Path:
     """Make the folder `.env-<name>`; a mark in it says that it is complete. A half-made one is made anew."""
-    folder = ROOT / f".env-{name}"
     mark = folder / ".complete"
     if not mark.exists():
-        print(f"Installing {name} …", flush=True)
+        print(f"Installing {folder.name.removeprefix('.env-')} …", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         install(folder)
         mark.touch()
     return folder
+
+
+def _python(name: str, packages: list[str]) -> Path:
+    return _once(name, lambda folder: make_python(folder, packages)) / "bin" / "python"
+
+
+def _once(name: str, install: Callable[[Path], None]) -> Path:
+    return make_once(ROOT / f".env-{name}", install)
 
 
 def _need(*programs: str) -> None:
