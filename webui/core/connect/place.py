@@ -73,5 +73,5 @@ def _key_words(*, needs_key: bool, is_loopback: bool) -> str:
     if not needs_key:
         return "No key is needed; programs that insist on one take any word."
     if is_loopback:
-        return "A key is needed, on this machine too: make one in Settings, or with: glasshouse keys add NAME."
-    return "A key is needed: one made in Settings or with “glasshouse keys add NAME”; the passphrase works too."
+        return "A key is needed, on this machine too: make one in Settings, or with: glasshouse keys create NAME."
+    return "A key is needed: one made in Settings or with “glasshouse keys create NAME”; the passphrase works too."
