@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.core.waiting import until, until_async
+from webui.core.batch_asking import Answered
 from webui.core.batch_output import BatchOutput
-from webui.core.batch_run import Answered
 from webui.core.batches import REQUESTS_AT_ONCE, Batches, BatchOrder
 from webui.core.files import Files
 from webui.errors import BatchOver, EngineDied, FileInUse, GlasshouseError, InvalidRequest, UnknownBatch, UnknownFile
@@ -260,8 +260,9 @@ async def test_a_full_disk_is_waited_for(house: House, monkeypatch: pytest.Monke
 async def test_batches_and_their_files_belong_to_who_sent_them(house: House) -> None:
     house.echo.gate.clear()
     batch = await house.begin("one")
+    await until(lambda: house.echo.num_running)
     with pytest.raises(FileInUse):
-        house.batches.check_unused(batch.input_file_id)
+        await house.files.delete(OWNER, batch.input_file_id)
     for asked in (house.batches.get("key 2", batch.id), house.batches.cancel("key 2", batch.id)):
         with pytest.raises(UnknownBatch):
             await asked
@@ -271,12 +272,29 @@ async def test_batches_and_their_files_belong_to_who_sent_them(house: House) -> 
     assert await house.batches.page("key 2", limit=10) == []
     house.echo.gate.set()
     await house.wait_for_end(batch)
-    house.batches.check_unused(batch.input_file_id)
+    await house.files.delete(OWNER, batch.input_file_id)
     other = await house.send("{}", purpose="user_data")
     with pytest.raises(InvalidRequest):
         await house.batches.create(
             OWNER, BatchOrder(endpoint=ENDPOINT, input_file_id=other.id, completion_window="24h", seconds=60)
         )
+
+
+async def test_an_input_that_expires_stays_until_the_batch_is_over(house: House) -> None:
+    async with house.files.receive() as incoming:
+        await incoming.write(line("a", "x").encode())
+        file = await house.files.keep(incoming, owner=OWNER, name="in.jsonl", purpose="batch", keep_seconds=3600)
+    house.echo.gate.clear()
+    order = BatchOrder(endpoint=ENDPOINT, input_file_id=file.id, completion_window="24h", seconds=86400)
+    batch = await house.batches.create(OWNER, order)
+    await until(lambda: house.echo.num_running)
+    house.now += 7200
+    await house.send("another")  # what has expired goes with the next file that comes
+    await house.restart()
+    assert house.files.path_of(file.id).exists()
+    assert (await house.wait_for_end(batch)).state == "completed"
+    await house.send("another")
+    assert not house.files.path_of(file.id).exists()
 
 
 async def test_a_batch_whose_input_was_deleted_behind_its_back_fails_in_words(house: House) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from webui.core.batch_run import Answerer, BatchRun
+from webui.core.batch_asking import Answerer, Pause
+from webui.core.batch_run import BatchRun
 from webui.core.files import Files, new_file_id
 from webui.core.tasks import OwnedTasks
-from webui.errors import BatchOver, EngineBusy, FileInUse, FileTooLarge, InvalidRequest, UnknownBatch
+from webui.errors import BatchOver, EngineBusy, FileTooLarge, InvalidRequest, UnknownBatch
 from webui.store.batches import Batch, BatchStore
 
 REQUESTS_AT_ONCE = 4  #: of all batches together
@@ -44,7 +45,7 @@ class Batches:
         files: Files,
         *,
         clock: Callable[[], float] = time.time,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._store = store
         self._files = files
@@ -57,9 +58,10 @@ class Batches:
         self._answerer: Answerer | None = None
 
     async def open(self) -> set[str]:
-        """The ids of contents that belong to batches which are not over."""
+        """The ids of files that batches which are not over read and write."""
         self._waiting = await self._store.open()
-        return {file_id for batch in self._waiting for file_id in (batch.output_id, batch.error_id)}
+        ids = ((batch.input_file_id, batch.output_id, batch.error_id) for batch in self._waiting)
+        return {file_id for of_one in ids for file_id in of_one}
 
     async def close(self) -> None:
         """What is not done goes on at the next start."""
@@ -126,11 +128,10 @@ class Batches:
         await run.cancel()
         return run.batch
 
-    def check_unused(self, file_id: str) -> None:
-        """Raises FileInUse while a batch reads it."""
-        for batch in [*(run.batch for run in self._runs.values()), *self._waiting]:
-            if batch.input_file_id == file_id:
-                raise FileInUse(file_id, batch.id)
+    async def cancel_all(self, owner: str) -> None:
+        """Of somebody who may not ask any more; what is answered by now is kept."""
+        for run in [run for run in self._runs.values() if run.batch.owner == owner]:
+            await run.cancel()
 
     # --- the running ones ------------------------------------------------------------------------------------------
 

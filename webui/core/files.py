@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from webui.errors import DiskFull, FileTooLarge, GlasshouseError, StoreFailed, UnknownFile
+from webui.errors import DiskFull, FileInUse, FileTooLarge, GlasshouseError, StoreFailed, UnknownFile
 from webui.library.upload import to_its_end
 from webui.store.database import make_private_folder
 from webui.store.files import FileStore, Order, StoredFile
@@ -69,11 +69,12 @@ class Files:
         self._max_bytes = max_bytes
         self._free_margin_bytes = free_margin_bytes
         self._clock = clock
+        self._readers: dict[str, list[str]] = {}  # by file: the batches that read it
 
     async def open(self, *, spare: Collection[str] = ()) -> None:
-        """Make the folder, and forget what is half or too old. `spare`: ids of contents that somebody still writes."""
+        """Make the folder, and forget what is half or too old. `spare`: ids of what somebody still reads or writes."""
         await asyncio.to_thread(make_private_folder, self._folder)
-        await self._drop_expired()
+        await self._drop_expired(spare)
         ids = await self._store.ids()
         present = set(await asyncio.to_thread(os.listdir, self._folder))
         for name in present - ids - set(spare):
@@ -139,7 +140,23 @@ class Files:
         return file
 
     async def delete(self, owner: str, file_id: str) -> None:
-        await self._forget((await self.get(owner, file_id)).id)
+        """Raises UnknownFile, or FileInUse while a batch reads it."""
+        file = await self.get(owner, file_id)
+        if readers := self._readers.get(file.id):
+            raise FileInUse(file.id, readers[0])
+        await self._forget(file.id)
+
+    @contextmanager
+    def hold(self, file_id: str, batch_id: str) -> Iterator[None]:
+        """The batch reads this file: it stays until the end of the block, whatever its age."""
+        readers = self._readers.setdefault(file_id, [])
+        readers.append(batch_id)
+        try:
+            yield
+        finally:
+            readers.remove(batch_id)
+            if not readers:
+                del self._readers[file_id]
 
     async def _add(self, incoming: Incoming, file: StoredFile) -> None:
         await self._store.add(file)
@@ -151,9 +168,10 @@ class Files:
         with explaining(self._folder, 0):
             await asyncio.to_thread(self.path_of(file_id).unlink, missing_ok=True)
 
-    async def _drop_expired(self) -> None:
+    async def _drop_expired(self, spare: Collection[str] = ()) -> None:
         for file_id in await self._store.expired(now=self._clock()):
-            await self._forget(file_id)
+            if file_id not in self._readers and file_id not in spare:
+                await self._forget(file_id)
 
     async def _check_room(self) -> None:
         with explaining(self._folder, 0):

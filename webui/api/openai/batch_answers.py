@@ -18,8 +18,8 @@ from webui.api.openai.completions import CompletionRequest, ask_completion
 from webui.api.openai.embeddings import EmbeddingsRequest, collect_embeddings
 from webui.api.openai.request import ChatRequest
 from webui.core.application import Application
+from webui.core.batch_asking import RETRY_SECONDS, Answered
 from webui.core.batch_room import would_disturb
-from webui.core.batch_run import RETRY_SECONDS, Answered
 from webui.errors import EngineBusy, GlasshouseError
 from webui.types import GenerationRequest, Priority
 
@@ -63,7 +63,6 @@ class BatchAnswerer:
             case _:
                 raise ParameterError("endpoint", f"There are no batches for {endpoint}.")
         return msgspec.json.encode(await question.collect())
-
 
     async def _check_room(self, model: object) -> None:
         """Raises EngineBusy while somebody's model would have to go; then the request waits."""

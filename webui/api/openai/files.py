@@ -142,8 +142,6 @@ async def get_file_content(file_id: str, application: App, owner: Owner) -> File
 @router.delete("/files/{file_id}", summary="Delete a file")
 async def delete_file(file_id: str, application: App, owner: Owner) -> DeletedFile:
     """A file that a batch still reads stays: 409."""
-    await application.files.get(owner, file_id)
-    application.batches.check_unused(file_id)
     await application.files.delete(owner, file_id)
     return DeletedFile(id=file_id)
 
