@@ -54,7 +54,7 @@ async def test_a_stream_is_the_same_in_pieces(client: httpx.AsyncClient) -> None
     ("body", "param"),
     [
         (ask("x", best_of=3), "best_of"),
-        (ask("x", suffix="end"), "suffix"),
+        (ask([[1]], suffix="end"), "suffix"),
         (ask([[1]], echo=True), "echo"),
         (ask([]), "prompt"),
         (ask({"a": 1}), "prompt"),

@@ -38,7 +38,10 @@ from webui.core.application import Application
 
 _API_PREFIXES = ("/v1/", "/api/", "/manage/")
 _LARGE_BODIES = (f"{uploads.PREFIX}/", blobs.PREFIX, files.PATH)  # go to disk as they come
-_JSON_PATHS = (*_API_PREFIXES, "/load_model", "/completion", "/tokenize", "/detokenize", "/apply-template")
+_JSON_PATHS = (
+    *_API_PREFIXES, "/load_model", "/completion", "/tokenize", "/detokenize", "/apply-template", "/infill",
+    "/models/", "/lora-adapters", "/generate", "/chat", "/embeddings", "/rerank",
+)  # fmt: skip
 # Only for the "Authorize" button of /docs: the gate has checked the key before.
 _DESCRIBE_KEY = Security(HTTPBearer(auto_error=False, description="An API key; not needed on this machine"))
 
@@ -50,7 +53,9 @@ def add_routes(app: FastAPI, application: Application) -> None:
     """
     app.state.application = application
     app.state.stopping = asyncio.Event()
-    for module in (health, native, metrics, openai, anthropic, ollama, lm_studio, llama_server, adapters, manage):
+    for module in (health, native, metrics, openai, anthropic, ollama, lm_studio, lm_studio_v1, llama_server):
+        app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
+    for module in (plain, adapters, manage):
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
         app.include_router(module.router)

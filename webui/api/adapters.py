@@ -6,11 +6,18 @@ files.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter
+from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from webui.api.dependencies import App
 from webui.core.adapters import MAX_SCALE, AdapterChoice
+from webui.core.application import Application
+from webui.errors import NoModel
+from webui.store.model_values import AdapterSetting
+from webui.types import ModelFile
 
 router = APIRouter(tags=["Native"])
 
@@ -41,12 +48,52 @@ class AdapterObject(BaseModel):
     name: str
     architecture: str = Field(description="Of the models that it goes with; their size must be the same, too")
     size_bytes: int
+    scale: float = Field(description="With which it acts on the page's model where a request says nothing")
+
+
+class AdapterScale(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(min_length=1, max_length=500)
+    scale: float = Field(ge=-MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)
 
 
 @router.get("/lora-adapters", summary="The LoRA adapters that a request can name in `lora`")
 async def list_adapters(application: App) -> list[AdapterObject]:
+    page = _page_model(application)
+    kept = application.records.of(page).defaults.adapters if page is not None else ()
+    scales = {each.name: each.scale for each in kept}
     return [
-        AdapterObject(id=each.id, name=each.name, architecture=each.architecture, size_bytes=each.size_bytes)
+        AdapterObject(
+            id=each.id,
+            name=each.name,
+            architecture=each.architecture,
+            size_bytes=each.size_bytes,
+            scale=scales.get(each.id, 0.0),
+        )
         for each in await application.models.models()
         if each.kind == "adapter"
     ]
+
+
+@router.post("/lora-adapters", summary="How strongly adapters act where a request says nothing")
+async def set_scales(
+    body: Annotated[list[AdapterScale], Field(max_length=64)], application: App
+) -> list[AdapterObject]:
+    """Of the page's model: kept as its default, so for everybody, and after a restart too. Those that are not named do
+    not act any more. A request's own `lora` goes before it. Raises NoModel, or UnknownAdapter."""
+    page = _page_model(application)
+    if page is None:
+        raise NoModel
+    chosen = [AdapterChoice(each.id, each.scale) for each in body if each.scale]
+    found = await application.models.find_adapters(chosen)
+    ids = {str(each.path): each.id for each in await application.models.models()}
+    adapters = tuple(AdapterSetting(name=ids[each.path], scale=each.scale) for each in found)
+    defaults = structs.replace(application.records.of(page).defaults, adapters=adapters)
+    await application.records.update(page, defaults=defaults)
+    return await list_adapters(application)
+
+
+def _page_model(application: Application) -> ModelFile | None:
+    """The one that is loaded for the page."""
+    return next((each.model for each in application.models.alive if each.is_page), None)

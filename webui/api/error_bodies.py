@@ -19,7 +19,8 @@ _LLAMA_CPP_PATHS = frozenset(
         "/models/load", "/models/unload",
     }
 )  # fmt: skip
-_OWN_API_PATHS = ("/api/session", "/api/uploads", "/api/conversations", "/api/v0/")  # under Ollama's prefix, not its
+# Under Ollama's prefix, not its.
+_OWN_API_PATHS = ("/api/session", "/api/uploads", "/api/conversations", "/api/v0/", "/api/v1/")
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _OPENAI_CODES = {
     "unknown_model": "model_not_found",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from webui.config import parse_duration
@@ -25,6 +25,7 @@ KeepAlive = Annotated[
 ]
 KEEP_ALIVE = Field(
     None,
+    validation_alias=AliasChoices("keep_alive", "ttl"),  # LM Studio's programs say ttl
     description="Seconds that the model stays in memory afterwards, or “5m”; 0: not at all, -1: for ever",
     examples=["5m"],
 )

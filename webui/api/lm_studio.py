@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +14,12 @@ from webui import __version__
 from webui.api.dependencies import App, Owner
 from webui.api.named_models import list_usable
 from webui.api.openai.chat import answer_chat
+from webui.api.openai.completions import CompletionRequest, answer_completion
 from webui.api.openai.embeddings import create_embeddings
 from webui.api.openai.reply import Completion
 from webui.api.openai.request import ChatRequest
+from webui.api.openai.respond import Words
+from webui.api.openai.text_reply import TextCompletion
 from webui.core.alive import Answering
 from webui.core.application import Application
 from webui.errors import UnknownModel
@@ -62,18 +65,28 @@ async def get_model(model: str, application: App) -> ModelEntry:
 @router.post("/chat/completions", summary="Answer a conversation, with figures", response_class=JSONResponse)
 async def create_chat_completion(body: ChatRequest, request: Request, application: App, owner: Owner) -> Response:
     """As `/v1/chat/completions`; the answer, or its last chunk, has `stats`, `model_info` and `runtime`."""
-    return await answer_chat(body, request, application, owner, says=_say_with_figures)
+    return await answer_chat(body, request, application, owner, says=_chat_with_figures)
+
+
+@router.post("/completions", summary="Go on with a text, with figures", response_class=JSONResponse)
+async def create_completion(body: CompletionRequest, request: Request, application: App, owner: Owner) -> Response:
+    """As `/v1/completions`, with the same figures."""
+    return await answer_completion(body, request, application, owner, says=_text_with_figures)
 
 
 router.post("/embeddings", summary="Turn texts into vectors", response_class=Response)(create_embeddings)
 
 
-class _CompletionWithFigures(Completion):
+class _WithFigures:
     """OpenAI's words and LM Studio's figures behind them."""
 
-    def __init__(self, answering: Answering, num_choices: int) -> None:
-        super().__init__(answering.name, num_choices)
-        self._model = answering.model
+    def __init__(self, words: Words, model: ModelFile) -> None:
+        self._words = words
+        self._model = model
+
+    @property
+    def num_choices(self) -> int:
+        return self._words.num_choices
 
     async def collect(self, events: AsyncIterator[tuple[int, GenerationEvent]]) -> dict[str, Any]:
         ends: list[Finished] = []
@@ -84,15 +97,25 @@ class _CompletionWithFigures(Completion):
                     ends.append(event)
                 yield index, event
 
-        return await super().collect(pass_on()) | _figures(self._model, ends[-1])
+        return await self._words.collect(pass_on()) | _figures(self._model, ends[-1])
+
+    def first_chunk(self, index: int) -> dict[str, Any] | None:
+        return self._words.first_chunk(index)
 
     def event_chunk(self, index: int, event: GenerationEvent) -> dict[str, Any] | None:
-        chunk = super().event_chunk(index, event)
+        chunk = self._words.event_chunk(index, event)
         return chunk if chunk is None or not isinstance(event, Finished) else chunk | _figures(self._model, event)
 
+    def usage_chunk(self) -> dict[str, Any]:
+        return self._words.usage_chunk()
 
-def _say_with_figures(answering: Answering, num_choices: int) -> Completion:
-    return _CompletionWithFigures(answering, num_choices)
+
+def _chat_with_figures(answering: Answering, num_choices: int) -> Words:
+    return _WithFigures(Completion(answering.name, num_choices), answering.model)
+
+
+def _text_with_figures(answering: Answering, echoes: Sequence[str], num_each: int) -> Words:
+    return _WithFigures(TextCompletion(answering, echoes, num_each), answering.model)
 
 
 def _figures(model: ModelFile, end: Finished) -> dict[str, Any]:
@@ -121,7 +144,7 @@ async def _list_entries(application: Application) -> list[ModelEntry]:
         ModelEntry(
             id=name,
             type="vlm" if model.id in loaded and loaded[model.id].sees else _TYPES.get(model.kind or "", "llm"),
-            publisher=_publisher(model, application.settings.models_dir),
+            publisher=publisher_of(model, application.settings.models_dir),
             arch=model.architecture,
             quantization=model.quantization,
             state="loaded" if model.id in loaded else "not-loaded",
@@ -132,7 +155,7 @@ async def _list_entries(application: Application) -> list[ModelEntry]:
     ]
 
 
-def _publisher(model: ModelFile, models_dir: Path) -> str:
+def publisher_of(model: ModelFile, models_dir: Path) -> str:
     """Whose repository it came from, as the folders of fetched models tell."""
     parts = model.path.relative_to(models_dir).parts if model.path.is_relative_to(models_dir) else ()
     return parts[0] if len(parts) == 3 else ""

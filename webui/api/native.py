@@ -11,7 +11,7 @@ from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.config import LARGEST_CONTEXT
 from webui.core.alive import AliveModel
 from webui.core.application import Application
-from webui.types import EngineState, Memory
+from webui.types import EngineState, Memory, ModelStatus
 
 router = APIRouter(tags=["Glasshouse"])
 
@@ -139,21 +139,25 @@ async def unload_model(application: App) -> Status:
     return _status(application)
 
 
+def model_summary(now: ModelStatus) -> ModelSummary | None:
+    """The page's model; None where there is none."""
+    if now.model is None:
+        return None
+    options = now.info.options if now.info else None
+    return ModelSummary(
+        id=now.model.id,
+        name=now.model.name,
+        size_bytes=now.model.size_bytes,
+        context_tokens=options.context_tokens if options else None,
+        device=now.info.device if now.info else None,
+        gpu_layers=options.gpu_layers if options else None,
+    )
+
+
 def _status(application: Application) -> Status:
     now = application.models.status
     memory: Memory = application.models.memory()
     warning = application.memory_watch.warning
-    model = None
-    if now.model is not None:
-        options = now.info.options if now.info else None
-        model = ModelSummary(
-            id=now.model.id,
-            name=now.model.name,
-            size_bytes=now.model.size_bytes,
-            context_tokens=options.context_tokens if options else None,
-            device=now.info.device if now.info else None,
-            gpu_layers=options.gpu_layers if options else None,
-        )
     return Status(
         version=__version__,
         state=now.state,
@@ -161,7 +165,7 @@ def _status(application: Application) -> Status:
         error=now.error,
         note=now.note,
         memory_warning=warning.text if warning else None,
-        model=model,
+        model=model_summary(now),
         ram=RamUse(total_bytes=memory.ram_total, free_bytes=memory.ram_free, engine_bytes=now.memory_bytes),
         vram=[GpuUse(name=gpu.name, total_bytes=gpu.total_bytes, free_bytes=gpu.free_bytes) for gpu in memory.gpus],
         queue=Queue(

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from webui.engine.protocol import CountPrompt, Detokenize, Finding, Render, ShowPrompt, Tokenize
+from webui.engine.protocol import CountPrompt, Detokenize, Finding, ListSlots, Render, ShowPrompt, Tokenize
 from webui.errors import EngineDied
 from webui.types import (
     EmbeddingRequest,
@@ -59,7 +59,7 @@ class Engine(EngineProcess, Protocol):
 
     def forget(self, conversation: str) -> None: ...
 
-    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt) -> Finding: ...
+    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | ListSlots) -> Finding: ...
 
 
 class EmbeddingEngine(EngineProcess, Protocol):

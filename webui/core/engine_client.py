@@ -34,6 +34,7 @@ from webui.engine.protocol import (
     Forget,
     Generate,
     Happened,
+    ListSlots,
     Load,
     Loaded,
     LoadFailed,
@@ -258,7 +259,9 @@ class EngineClient:
         """The scores of the request's documents; as `embed`."""
         return cast("Ranking", await self._ask(Rerank(request_id=self._next_id(), request=request)))
 
-    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | Score) -> Finding:
+    async def probe(
+        self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | ListSlots | Score
+    ) -> Finding:
         """What a look at the model shows. A `Score` raises EngineBusy while it answers; otherwise as `generate`."""
         return cast("Finding", await self._ask(Probe(request_id=self._next_id(), asked=asked)))
 

@@ -39,7 +39,7 @@ from webui.core.signal import Signal
 from webui.core.tasks import OwnedTasks
 from webui.core.telemetry.answer_watch import AnswerWatch
 from webui.core.telemetry.telemetry import Telemetry
-from webui.engine.protocol import CountPrompt, Detokenize, Finding, PromptCount, Render, Tokenize
+from webui.engine.protocol import CountPrompt, Detokenize, Finding, ListSlots, PromptCount, Render, Tokenize
 from webui.errors import EngineStopped
 from webui.library.catalog import Catalog
 from webui.library.hardware import read_memory
@@ -266,7 +266,7 @@ class ModelManager:
             found = await cast("Engine", live.running_engine()).probe(CountPrompt(request=asked))
             return cast("PromptCount", found).num_tokens
 
-    async def probe(self, asked: Tokenize | Detokenize | Render, *, model: str | None = None) -> Finding:
+    async def probe(self, asked: Tokenize | Detokenize | Render | ListSlots, *, model: str | None = None) -> Finding:
         """What the model's tokenizer or template makes of something; it is loaded as by `generate`."""
         live, _ = await self._find_engine(model)
         with self.pool.hold(live):

@@ -30,9 +30,11 @@ from webui.engine.protocol import (
     Command,
     Embed,
     Failed,
+    Finding,
     Forget,
     Generate,
     Happened,
+    ListSlots,
     Loaded,
     LoadReport,
     Pause,
@@ -47,6 +49,7 @@ from webui.engine.protocol import (
 from webui.engine.runner import KvFull, Runner
 from webui.engine.saved_states import SavedStates
 from webui.engine.scheduler import Scheduler
+from webui.engine.slots import list_slots
 from webui.engine.state_files import StateFiles
 from webui.engine.step_budget import StepBudget
 from webui.errors import ContextTooLong, EngineBusy, GlasshouseError, InvalidRequest
@@ -241,7 +244,10 @@ class EngineLoop:
                     raise EngineBusy(retry_after=1)
                 while self._scheduler.cache.evict_oldest():
                     pass
-            finding = Prober(self._runner, self._intake).probe(command.asked)
+            if isinstance(command.asked, ListSlots):
+                finding: Finding = list_slots(self._scheduler.slots)
+            else:
+                finding = Prober(self._runner, self._intake).probe(command.asked)
         except GlasshouseError as error:
             self._refuse(command, error)
         except Exception:  # one strange request must not end everybody's answers

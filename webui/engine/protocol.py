@@ -96,6 +96,10 @@ class Render(Frame, frozen=True):
     add_generation_prompt: bool = True
 
 
+class ListSlots(Frame, frozen=True):
+    """What each slot holds, and who computes in it."""
+
+
 class Score(Frame, frozen=True):
     """How well the model foresees a text. Only an engine that does nothing else answers."""
 
@@ -119,7 +123,7 @@ class Probe(Frame, frozen=True):
     the others compute nothing."""
 
     request_id: int
-    asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | Score
+    asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | ListSlots | Score
 
 
 class Cancel(Frame, frozen=True):
@@ -220,6 +224,24 @@ class ShownPrompt(Frame, frozen=True):
     num_tokens: int
 
 
+class SlotInfo(Frame, frozen=True):
+    """One slot. Without a request in it the counts of that are 0."""
+
+    id: int
+    num_tokens: int  #: resident in the KV memory
+    is_processing: bool = False
+    is_paused: bool = False
+    priority: str = ""  #: of the request: interactive, api, background, idle
+    num_prompt_tokens: int = 0
+    num_computed_tokens: int = 0
+    num_cached_tokens: int = 0  #: of the prompt, not computed again
+    num_decoded_tokens: int = 0
+
+
+class SlotList(Frame, frozen=True):
+    slots: tuple[SlotInfo, ...]
+
+
 class Scored(Frame, frozen=True):
     """Sums over the tokens of a text behind its first; `nats` and `entropy` are None when logits were no numbers."""
 
@@ -231,7 +253,7 @@ class Scored(Frame, frozen=True):
     entropy: float | None  #: mean of the distributions, in nats
 
 
-Finding = Tokenized | Detokenized | Rendered | PromptCount | ShownPrompt | Scored
+Finding = Tokenized | Detokenized | Rendered | PromptCount | ShownPrompt | SlotList | Scored
 
 
 class Probed(Frame, frozen=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 
 from webui.engine.chunk import Chunk, reading_chunk
 from webui.engine.context_size import SPARE_OUTPUTS
@@ -85,6 +86,10 @@ class Scheduler:
     @property
     def num_running(self) -> int:
         return len(self._slots.sequences)
+
+    @property
+    def slots(self) -> Iterator[Slot]:
+        return iter(self._slots)
 
     @property
     def num_slots_used(self) -> int:

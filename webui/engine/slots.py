@@ -6,9 +6,10 @@ exactly what the memory holds for that slot. It does not decide anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from webui.engine.protocol import SlotInfo, SlotList
 from webui.engine.sequence import Sequence, Variant
 
 
@@ -74,3 +75,25 @@ class SlotTable:
         self._turn += 1
         slot.sequence, slot.last_used, sequence.slot = None, self._turn, None
         return slot
+
+
+def list_slots(slots: Iterable[Slot]) -> SlotList:
+    """What is told of them; nothing of what was said."""
+    return SlotList(slots=tuple(_describe(slot) for slot in slots))
+
+
+def _describe(slot: Slot) -> SlotInfo:
+    sequence = slot.sequence
+    if sequence is None:
+        return SlotInfo(id=slot.id, num_tokens=len(slot.tokens))
+    return SlotInfo(
+        id=slot.id,
+        num_tokens=len(slot.tokens),
+        is_processing=True,
+        is_paused=sequence.is_paused,
+        priority=sequence.priority.name.lower(),
+        num_prompt_tokens=sequence.num_prompt_tokens,
+        num_computed_tokens=sequence.num_computed_tokens,
+        num_cached_tokens=sequence.num_cached_tokens,
+        num_decoded_tokens=sequence.num_completion_tokens,
+    )

@@ -22,6 +22,7 @@ from webui.api.openai.tools import ToolFields
 from webui.api.thinking import read_effort, refuse_raw
 from webui.store.model_values import ModelDefaults
 from webui.types import (
+    Gap,
     GenerationRequest,
     Grammar,
     LoraAdapter,
@@ -130,17 +131,24 @@ class GenerateRequest(AnswerBody):
     prompt: str | None = ""
     system: str | None = None
     raw: bool | None = Field(None, description="The prompt is read as it is, without the chat template")
+    suffix: str | None = Field(None, description="What comes behind the gap, for models that can fill it in")
     images: list[str] | None = Field(None, description="Base64; they stand before the prompt")
 
     @property
     def is_empty(self) -> bool:
-        return not self.prompt
+        return not self.prompt and not self.suffix
 
     def to_generation(
         self, owner: str, adapters: tuple[LoraAdapter, ...] = (), defaults: ModelDefaults | None = None
     ) -> GenerationRequest:
         images = read_images(self.images, "images")
         sampling = defaults.sampling if defaults else None
+        if self.suffix:
+            if self.system or images:
+                raise ParameterError("suffix", "A gap is filled from “prompt” and “suffix” alone.")
+            refuse_raw(self._thinking(), "think")
+            gap = Gap(prefix=self.prompt or "", suffix=self.suffix)
+            return structs.replace(self.base_request((), owner, adapters, sampling), gap=gap)
         if self.raw:
             refuse_raw(self._thinking(), "think")
             if self.system:

@@ -17,7 +17,7 @@ from webui.api.dependencies import App, Owner
 from webui.api.named_models import list_usable
 from webui.api.openai.reply import Completion
 from webui.api.openai.request import ChatRequest
-from webui.api.openai.respond import Question, respond
+from webui.api.openai.respond import Question, Words, respond
 from webui.core.alive import Answering
 from webui.core.application import Application
 from webui.errors import UnknownModel
@@ -27,7 +27,7 @@ from webui.types import (
     ModelFile,
 )
 
-Says = Callable[[Answering, int], Completion]  #: the words for an answer with so many choices
+Says = Callable[[Answering, int], Words]  #: the words for an answer with so many choices
 AnthropicVersion = Annotated[str | None, Header(description="Sent by Anthropic's programs")]
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
@@ -138,7 +138,7 @@ class _Asking:
         generation = self._body.to_generation(self._owner, adapters, answering.defaults)
         return self._change(vary(generation, index + 1)[index])
 
-    def completion(self) -> Completion:
+    def completion(self) -> Words:
         """Called after the first event: only then it is certain who answers."""
         if self._answering is None:
             raise RuntimeError("nobody answers yet")

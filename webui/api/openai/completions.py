@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -26,10 +26,9 @@ from webui.api.openai.text_reply import TextCompletion
 from webui.api.token_ids import are_tokens
 from webui.core.alive import Answering
 from webui.core.application import Application
-from webui.types import GenerationRequest, Priority
+from webui.types import Gap, GenerationRequest, Priority
 
 MAX_PROMPTS = 64
-_USUAL_TOKENS = 16  # OpenAI's own default here
 _LABELS = frozenset({"user", "metadata"})
 
 Prompt = str | tuple[int, ...]
@@ -38,7 +37,7 @@ Says = Callable[[Answering, Sequence[str], int], Words]  #: for choices that beg
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 
-def _to_prompts(value: object) -> object:
+def to_prompts(value: object) -> object:
     """One sentence where pydantic would say one for each shape that it is not."""
     items = [value] if isinstance(value, str) or (are_tokens(value) and value) else value
     if not isinstance(items, list) or not all(isinstance(each, str) or are_tokens(each) for each in items):
@@ -52,13 +51,17 @@ class CompletionRequest(SamplingFields):
     """Text that is to go on. Null means "not given"."""
 
     model_config = ConfigDict(extra="allow")
+    usual_tokens: ClassVar[int | None] = 16  #: OpenAI's own default here
 
     model: str | None = Field(None, description="A model of GET /v1/models; absent or “default”: the current one")
-    prompt: Annotated[str | list[int] | list[str | list[int]], BeforeValidator(_to_prompts)] = Field(
+    prompt: Annotated[str | list[int] | list[str | list[int]], BeforeValidator(to_prompts)] = Field(
         examples=["The capital of France is"]
     )
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     best_of: int | None = Field(None, description="No more than `n`")
+    suffix: str | None = Field(
+        None, description="What comes behind the gap, for models that can fill it in; `prompt` is text then"
+    )
     echo: bool | None = Field(None, description="Begin with the prompt, which must be text then")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -82,6 +85,8 @@ class CompletionRequest(SamplingFields):
         for name, value in (self.model_extra or {}).items():
             if value not in (None, "") and name not in _LABELS:
                 raise UnsupportedParameter(name, f"“{name}” is not known here. Leave it out.")
+        if self.suffix and not all(isinstance(each, str) for each in self.prompts):
+            raise ParameterError("suffix", "“suffix” needs a “prompt” that is text.")
         if (self.best_of or 1) > (self.n or 1):
             raise UnsupportedParameter("best_of", "“best_of” is not supported beyond “n”: ask for all of them.")
         if self.echo and (self.logprobs or not all(isinstance(each, str) for each in self.prompts)):
@@ -90,11 +95,12 @@ class CompletionRequest(SamplingFields):
     def to_generation(self, prompt: Prompt, owner: str, answering: Answering | None = None) -> GenerationRequest:
         """Raises ParameterError. `answering`: whose defaults count for what the request does not say."""
         sampling = self.to_sampling(answering.defaults.sampling if answering is not None else None)
-        if sampling.max_tokens is None:
-            sampling = structs.replace(sampling, max_tokens=_USUAL_TOKENS)
+        if sampling.max_tokens is None and self.limit is None:
+            sampling = structs.replace(sampling, max_tokens=self.usual_tokens)
         return GenerationRequest(
             messages=(),
-            prompt=prompt,
+            prompt=None if self.suffix else prompt,
+            gap=Gap(prefix=str(prompt), suffix=self.suffix) if self.suffix else None,
             sampling=sampling,
             owner=owner,
             priority=Priority.API,

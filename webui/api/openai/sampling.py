@@ -10,7 +10,8 @@ import json
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from webui.api.errors import ParameterError
 from webui.types import Grammar, SamplingParams
@@ -21,6 +22,15 @@ MAX_TOP_LOGPROBS = 20
 
 Count = Annotated[int, Field(ge=-1, le=LARGEST_COUNT)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+
+
+def _is_limit(count: int) -> int:
+    if count == 0:
+        raise PydanticCustomError("limit", "Input should be 1 or more, or -1: as far as the context reaches")
+    return count
+
+
+Limit = Annotated[int, Field(ge=-1, le=LARGEST_COUNT), AfterValidator(_is_limit)]
 
 
 class JsonSchemaFormat(BaseModel):
@@ -112,8 +122,8 @@ class SamplerFields(BaseModel):
 class SamplingFields(SamplerFields):
     """The parameters of a completion that become `SamplingParams`."""
 
-    max_tokens: Positive | None = None
-    max_completion_tokens: Positive | None = None
+    max_tokens: Limit | None = Field(None, description="-1: as far as the context reaches")
+    max_completion_tokens: Limit | None = None
     logprobs: bool | None = Field(None, description="Tell the log-probability of every token")
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
     response_format: ResponseFormat | None = None
@@ -121,8 +131,13 @@ class SamplingFields(SamplerFields):
 
     def to_sampling(self, defaults: SamplingParams | None = None) -> SamplingParams:
         """Our parameters. Raises ParameterError for a bad combination."""
-        max_tokens = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
-        return self.fill_params(defaults, max_tokens=max_tokens, logprobs=self._num_logprobs(), form=self._form())
+        params = self.fill_params(defaults, max_tokens=self.limit, logprobs=self._num_logprobs(), form=self._form())
+        return msgspec.structs.replace(params, max_tokens=None) if self.limit == -1 else params
+
+    @property
+    def limit(self) -> int | None:
+        """Of the answer, in tokens; -1: as far as the context reaches."""
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
     def _num_logprobs(self) -> int | None:
         if self.top_logprobs and not self.logprobs:
