@@ -21,6 +21,7 @@ from tests.core.waiting import until, until_async
 from webui.api.door.route_names import RouteNames
 from webui.core.application import Application
 from webui.core.telemetry.spans import Spans
+from webui.server import configure_logging
 
 STARTER = "SmolLM2-135M-Instruct.Q4_1"
 CHAT = "/v1/chat/completions"
@@ -163,6 +164,19 @@ async def test_every_request_of_a_program_is_a_line_without_what_was_said(
     ]
     assert told[0][1] | {"model": STARTER, "prompt_tokens": 7, "completion_tokens": 4} == told[0][1]
     assert told[1][1]["error"] == "sign_in_required"
+
+
+def test_the_settings_decide_how_the_log_looks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    configure_logging("info", "json")
+    logging.captureWarnings(False)
+    logging.getLogger("webui.test").info("Hello")
+    logging.getLogger("webui.test").debug("Nothing")
+    [line] = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"] == "Hello"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -318,6 +319,12 @@ async def test_nobody_at_the_redis_address(path: Path) -> None:
     asker = Asker(ResponseCache(create_redis_store("redis://127.0.0.1:1/0", 1000, 60)), path)
     assert await asker.ask() == list(SAID)
     await asker.cache.close()
+
+
+def test_without_its_library_a_redis_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "webui.core.redis_store", None)
+    with pytest.raises(ConfigurationError, match="pip install redis"):
+        create_store("redis://localhost:6379/0", 1000, 60)
 
 
 def test_a_place_is_off_memory_or_a_redis(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -161,3 +162,12 @@ def test_nothing_is_traced_unless_the_environment_names_a_collector(monkeypatch:
     tracing = create_tracing()
     assert tracing is not None
     tracing.close()
+
+
+def test_without_the_extra_a_warning_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setitem(sys.modules, "webui.core.telemetry.spans", None)
+    assert create_tracing() is None
+    assert "extra “otel”" in caplog.text
