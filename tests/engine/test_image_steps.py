@@ -60,6 +60,14 @@ def test_an_image_is_read_between_others_tokens() -> None:
     assert reader.tokens == alone(lay("see ", image("cat", 40), " there")[0], 3)
 
 
+def test_an_image_takes_no_longer_steps_than_a_text() -> None:
+    house = House(batch=64)
+    ask(house, "see ", image("cat", 40), answer=1)
+    house.step()
+    (chunk,) = house.scheduler.schedule(max_tokens=10)
+    assert (chunk.image is not None, chunk.count) == (True, 10)
+
+
 @pytest.mark.parametrize("can_trim", [True, False])
 def test_rows_that_see_each_other_are_one_step(can_trim: bool) -> None:
     house = House(batch=32, can_trim=can_trim, parked_bytes=100_000)

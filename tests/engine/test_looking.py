@@ -11,7 +11,7 @@ from tests.engine.script import Script, ask, play
 from webui.engine.image_span import ImagePart, image_ids
 from webui.engine.looking import MAX_WAITING
 from webui.engine.protocol import Cancel, CountPrompt, Generate, Happened, Pause, Probe, Probed, PromptCount, Resume
-from webui.errors import EngineBusy, InvalidRequest
+from webui.errors import ContextTooLong, EngineBusy, InvalidRequest
 from webui.types import Finished, Image, Message
 
 ROWS = 12
@@ -33,8 +33,11 @@ class SlowVision:
         self.seen.add(image.data)
         return ([ord("<")], ImagePart(image.data, image_ids(image.data, ROWS), False, b"", ROWS), [ord(">")])
 
-    def has_seen(self, image: Image) -> bool:
-        return image.data in self.seen
+    def known_count(self, image: Image) -> int | None:
+        return ROWS + 2 if image.data in self.seen else None
+
+    def keep(self, image: Image) -> None:
+        """Nothing is let go here."""
 
 
 def show(request_id: int, data: bytes = b"cat") -> Generate:
@@ -88,6 +91,19 @@ def test_a_prompt_with_an_image_is_counted() -> None:
     play(script, vision=vision)
     (found,) = (report.finding for report in script.reports if isinstance(report, Probed))
     assert found == PromptCount(num_tokens=script.end(2).usage.prompt_tokens)
+
+
+def test_what_would_not_fit_is_not_looked_at() -> None:
+    """A context of 400 tokens holds 28 such images: the oldest are not looked at, and the error names the number."""
+    message = Message(role="user", content="Which?", images=tuple(Image(data=b"%d" % number) for number in range(60)))
+    command = ask(1)
+    command = msgspec.structs.replace(command, request=msgspec.structs.replace(command.request, messages=(message,)))
+    script, vision = Script(command), SlowVision()
+    vision.may_look.set()
+    play(script, vision=vision)
+    assert isinstance(script.failure(1).error, ContextTooLong)
+    assert 28 < len(vision.seen) < 32
+    assert b"59" in vision.seen, "the newest first"
 
 
 def test_so_many_may_wait() -> None:

@@ -193,14 +193,18 @@ def test_a_model_without_a_projector_says_so(models: Models) -> None:
     assert "mmproj" in str(error)
 
 
-def test_a_model_whose_projector_is_another_models_answers_texts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "width", "says"), [("mlp", 32, "log says why"), ("idefics3", 64, "vocabulary lacks the marks")]
+)
+def test_a_model_whose_projector_is_another_models_answers_texts(
+    tmp_path: Path, kind: str, width: int, says: str
+) -> None:
     model = write_tiny_model(tmp_path, "llama")
-    projector = write_tiny_projector(tmp_path, "mlp", width=32)
+    projector = write_tiny_projector(tmp_path, kind, width=width)
     options = EngineOptions(context_tokens=512, kv_tokens=512, num_slots=1, mmproj_path=str(projector))
     runner = load_model(Load(model_path=str(model), options=options), lambda _fraction: None)
-    assert not runner.info.sees
     seeing, reading = ask(runner, 1, "a", show("What is it?", (CAT, 0))), ask(runner, 2, "a", "Hello")
     house = House(lambda _house: iter([[seeing, reading]]))
     EngineLoop(house, runner, time.monotonic).run()
-    assert "log says why" in str(house.failure(1).error)
+    assert says in str(house.failure(1).error)
     assert house.end(2).reason == "length"

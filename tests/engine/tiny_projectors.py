@@ -23,7 +23,8 @@ _EMBEDDING = 32  #: numbers of a patch
 
 def write_tiny_projector(folder: Path, kind: str, *, width: int = WIDTH, seed: int = 2) -> Path:
     """Write `folder/mmproj-tiny-<kind>.gguf`. "mlp" (LLaVA) is computed like text, "gemma3" in both directions, and the
-    rows of "qwen2vl_merger" stand in two dimensions; their number depends on the image's size."""
+    rows of "qwen2vl_merger" stand in two dimensions; their number depends on the image's size. "idefics3" marks images
+    with tokens that the tiny models do not have."""
     path = folder / f"mmproj-tiny-{kind}.gguf"
     writer = gguf.GGUFWriter(path, "clip")
     random = np.random.default_rng(seed)
@@ -56,6 +57,8 @@ def write_tiny_projector(folder: Path, kind: str, *, width: int = WIDTH, seed: i
         add("v.post_ln.bias", _EMBEDDING)
         add("mm.soft_emb_norm.weight", _EMBEDDING, mean=1.0)
         add("mm.input_projection.weight", _EMBEDDING, width)
+    elif kind == "idefics3":
+        add("mm.model.fc.weight", width, _EMBEDDING * MERGE**2)
     elif kind == "qwen2vl_merger":
         add("v.post_ln.weight", _EMBEDDING, mean=1.0)
         add("v.post_ln.bias", _EMBEDDING)

@@ -26,7 +26,7 @@ NAMES = ("embedding_length", "feed_forward_length", "image_size", "patch_size")
 def test_the_buffer_is_what_llama_cpp_says(kind: str, sizes: tuple[int, ...], logged_mib: float) -> None:
     metadata = {f"clip.vision.{name}": value for name, value in zip(NAMES, sizes, strict=True)}
     metadata = {"clip.projector_type": kind, **metadata}
-    assert 0.99 * logged_mib < compute_bytes(metadata) / 2**20 < 1.4 * logged_mib
+    assert 0.99 * logged_mib < compute_bytes(metadata) / 2**20 < 1.5 * logged_mib
 
 
 def test_the_projector_beside_a_model_is_found(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ class ReadAhead:
             reads_only=reads_only,
         )
         self.position = 0  #: in the queue, as last reported
+        self.kept: object = None  #: what must not be let go while it lives
         self._num_prompt_tokens = len(reading.tokens)
         self._arrived_at = arrived_at
         self._admitted_at: float | None = None

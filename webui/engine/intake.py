@@ -110,7 +110,7 @@ class Intake:
             thinking=request.thinking,
             values=request.template_values,
         )
-        return common_prefix(tokens, lay_out(other.pieces, self._vocabulary, self._vision)[0])
+        return common_prefix(tokens, lay_out(other.pieces, self._vocabulary, self._vision, len(tokens))[0])
 
     def _drop_oldest(self, request: GenerationRequest, max_tokens: int) -> tuple[Message, ...]:
         def fits(messages: tuple[Message, ...]) -> bool:
@@ -159,7 +159,7 @@ class Intake:
     def _tokenize(self, prompt: Prompt, max_tokens: int) -> tuple[list[int], tuple[ImageSpan, ...]]:
         if len(prompt.pieces) > max_tokens:  # tokenizing that many would keep everybody waiting
             raise ContextTooLong(len(prompt.pieces), max_tokens)
-        return lay_out(prompt.pieces, self._vocabulary, self._vision)
+        return lay_out(prompt.pieces, self._vocabulary, self._vision, max_tokens)
 
 
 def _offered(request: GenerationRequest) -> tuple[Tool, ...]:

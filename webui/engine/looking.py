@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from webui.engine.protocol import CountPrompt, Generate, Prefill, Probe, ShowPrompt
 from webui.engine.runner import Vision
@@ -37,6 +37,7 @@ class Glance:
     command: Looked
     images: list[Image]
     arrived_at: float
+    kept: list[object] = field(default_factory=list)  #: what was made of them, until the request has ended
     is_paused: bool = False
     is_cancelled: bool = False
 
@@ -44,8 +45,10 @@ class Glance:
 class Looking:
     """One thread, begun when the first image comes. Every method but `_look` belongs to the loop's thread."""
 
-    def __init__(self, vision: Vision) -> None:
+    def __init__(self, vision: Vision, max_tokens: int) -> None:
+        """No more is looked at for a request than would fill `max_tokens` of context."""
         self._vision = vision
+        self._max_tokens = max_tokens
         self._waiting: dict[int, Glance] = {}
         self._asked: queue.SimpleQueue[Glance] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Glance] = queue.SimpleQueue()
@@ -68,7 +71,7 @@ class Looking:
         images = [image for message in request.messages for image in message.images]
         if len(images) > MAX_IMAGES:  # that will be refused
             return []
-        return [image for image in images if not self._vision.has_seen(image)]
+        return [image for image in images if self._vision.known_count(image) is None]
 
     def start(self, command: Looked, images: list[Image], arrived_at: float) -> None:
         glance = Glance(command, images, arrived_at)
@@ -104,18 +107,24 @@ class Looking:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while True:
             glance = self._asked.get()
-            for image in glance.images:
-                if glance.is_cancelled:
-                    break
-                try:
-                    self._vision.look(image)
-                except GlasshouseError:
-                    break  # the loop will hear of it, too
-                except Exception:  # a strange image must not end the thread
-                    logger.exception("An image could not be looked at")
-                    break
+            try:
+                self._look_at_images(glance)
+            except GlasshouseError:
+                pass  # the loop will hear of it, too
+            except Exception:  # a strange image must not end the thread
+                logger.exception("An image could not be looked at")
             self._done.put(glance)
             self._something_done.set()
+
+    def _look_at_images(self, glance: Glance) -> None:
+        """The newest first: what is too much, the oldest, may be left out."""
+        num_tokens = 0
+        for image in reversed(glance.images):
+            if glance.is_cancelled or num_tokens > self._max_tokens:
+                break
+            self._vision.look(image)
+            glance.kept.append(self._vision.keep(image))
+            num_tokens += self._vision.known_count(image) or 0
 
 
 def request_of(command: Looked) -> GenerationRequest | None:

@@ -86,7 +86,6 @@ class EngineLoop:
         self._answers: dict[int, ReadAhead] = {}
         options = runner.info.options
         self._intake = Intake(runner.vocabulary, runner.info.options.chat_template, runner.vision)
-        self._looking = Looking(runner.vision)
         self._saved = SavedStates(Parking(options.parked_bytes), _open_files(runner))
         self._scheduler = Scheduler(
             num_slots=options.num_slots,
@@ -96,6 +95,7 @@ class EngineLoop:
             memory=runner,
             saved=self._saved,
         )
+        self._looking = Looking(runner.vision, self._scheduler.max_tokens)
         self._meter = LoadMeter(options.kv_tokens, clock())
         self._pace = Pace(options.threads)
         self._budget = StepBudget(options.batch_tokens, splits_writers=options.kv_layout == "separate")
@@ -180,7 +180,7 @@ class EngineLoop:
             return
         self._accept(glance.command, glance.arrived_at)
         if answer := self._answers.get(glance.command.request_id):
-            answer.sequence.is_paused = glance.is_paused
+            answer.sequence.is_paused, answer.kept = glance.is_paused, glance.kept
 
     def _drop(self, glance: Glance) -> None:
         """Cancelled before anything was read."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import llama_cpp
 import numpy as np
@@ -25,7 +26,7 @@ from webui.engine.image_span import ImagePart, image_ids
 from webui.engine.pictures import Picture, decode_picture
 from webui.engine.state_key import file_identity
 from webui.engine.vision import NoVision
-from webui.errors import ImagesNotSupported, InvalidRequest
+from webui.errors import ContextTooLong, ImagesNotSupported, InvalidRequest
 from webui.types import EngineOptions, Image
 
 Rows = NDArray[np.float32]
@@ -39,15 +40,19 @@ _ELSEWHERE = 1000  #: a place in a prompt
 class Projector:
     """Satisfies `Vision`. Create it with `load_vision`."""
 
-    def __init__(self, context: Any, *, width: int, batch_tokens: int, identity: bytes) -> None:
-        """`width`: numbers of a row; `batch_tokens`: most rows that one step computes."""
+    def __init__(self, context: Any, options: EngineOptions, *, width: int, num_vocab: int, identity: bytes) -> None:
+        """`width`: numbers of a row; `num_vocab`: tokens that the model knows; `options`: for the sizes of steps and
+        contexts."""
         self._context = context
+        self._options = options
+        self._num_vocab = num_vocab
         self.width = width
-        self._batch_tokens = batch_tokens
         self._identity = identity
         self._lock = threading.Lock()  # of everything that mtmd computes
         self._looks = BytesCache[Look](LOOKS_BYTES)
         self._rows = BytesCache[Rows](ROWS_BYTES)
+        self._living: WeakValueDictionary[bytes, Rows] = WeakValueDictionary()  # that somebody keeps
+        self._latest: Rows | None = None  # an image may be computed in several steps
 
     def look(self, image: Image) -> Look:
         """What stands for the image in a prompt, in order. Raises InvalidRequest for one that cannot be read."""
@@ -58,17 +63,27 @@ class Projector:
             self._looks.put(key, known, len(image.data))
         return known
 
-    def has_seen(self, image: Image) -> bool:
-        """Whether a look at it takes no time."""
-        return self._looks.get(self._key(image)) is not None
+    def known_count(self, image: Image) -> int | None:
+        """How many tokens stand for the image; None while nobody has looked at it."""
+        known = self._looks.get(self._key(image))
+        return None if known is None else sum(len(each) if isinstance(each, list) else each.count for each in known)
+
+    def keep(self, image: Image) -> list[Rows]:
+        """Holds on to the image's rows, as far as they are there, as long as the list lives."""
+        known = self._looks.get(self._key(image)) or ()
+        found = (self._living.get(each.key) for each in known if isinstance(each, ImagePart))
+        return [rows for rows in found if rows is not None]
 
     def rows(self, part: ImagePart) -> Rows:
         """The part's rows, one for each of its ids."""
         rows = self._rows.get(part.key)
-        if rows is not None:
-            return rows
-        made = (each for each in self._encode(part.key[:-4], part.source) if isinstance(each, tuple))
-        return {other.key: rows for other, rows in made}[part.key]
+        if rows is None:
+            rows = self._living.get(part.key)
+        if rows is None:
+            made = (each for each in self._encode(part.key[:-4], part.source) if isinstance(each, tuple))
+            rows = {other.key: its_rows for other, its_rows in made}[part.key]
+        self._latest = rows
+        return rows
 
     def _key(self, image: Image) -> bytes:
         return hashlib.blake2b(image.data, key=self._identity, digest_size=32).digest()
@@ -82,7 +97,7 @@ class Projector:
             for index in range(mtmd_cpp.mtmd_input_chunks_size(chunks)):
                 chunk = mtmd_cpp.mtmd_input_chunks_get(chunks, index)
                 if mtmd_cpp.mtmd_input_chunk_get_type(chunk) == mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_TEXT:
-                    yield _text_of(chunk)
+                    yield self._text_of(chunk)
                     continue
                 part_key = key + index.to_bytes(4, "big")
                 ids = image_ids(part_key, mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk))
@@ -92,14 +107,27 @@ class Projector:
                 part = ImagePart(part_key, ids, is_whole, data, num_places, places)
                 self._check_size(part)
                 rows = self._rows_of(chunk)
+                self._living[part_key] = rows
                 self._rows.put(part_key, rows, rows.nbytes)
                 yield part, rows
 
+    def _text_of(self, chunk: Any) -> list[int]:
+        """Raises ImagesNotSupported where the model lacks the tokens that its projector marks images with."""
+        count = ctypes.c_size_t()
+        tokens = mtmd_cpp.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
+        marks = list(tokens[: count.value])
+        if not all(0 <= mark < self._num_vocab for mark in marks):
+            raise ImagesNotSupported("Its vocabulary lacks the marks that its projector puts around an image.")
+        return marks
+
     def _check_size(self, part: ImagePart) -> None:
-        if part.is_whole and part.count > self._batch_tokens:
+        """Before it is computed. Raises ContextTooLong, and InvalidRequest where a step has no room for it."""
+        if part.count >= self._options.context_tokens:
+            raise ContextTooLong(part.count, self._options.context_tokens)
+        if part.is_whole and part.count > self._options.batch_tokens:
             raise InvalidRequest(
                 f"This model looks at an image in one piece of {part.count} tokens, and a step of its engine has "
-                f"{self._batch_tokens}. Send a smaller image."
+                f"{self._options.batch_tokens}. Send a smaller image."
             )
 
     def _rows_of(self, chunk: Any) -> Rows:
@@ -142,8 +170,13 @@ def load_vision(model: llama_cpp.llama_model_p, options: EngineOptions, log: Any
         mtmd_cpp.mtmd_free(context)
         return NoVision("Its projector is for sound.")
     identity = hashlib.blake2b(repr(file_identity(Path(options.mmproj_path))).encode(), digest_size=32).digest()
-    width = llama_cpp.llama_model_n_embd_inp(model)
-    return Projector(context, width=width, batch_tokens=options.batch_tokens, identity=identity)
+    return Projector(
+        context,
+        options,
+        width=llama_cpp.llama_model_n_embd_inp(model),
+        num_vocab=llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model)),
+        identity=identity,
+    )
 
 
 def _places_of(chunk: Any) -> NDArray[np.int32]:
@@ -160,9 +193,3 @@ def _places_of(chunk: Any) -> NDArray[np.int32]:
     if not (here[:3] == elsewhere[:3]).all():
         raise ImagesNotSupported("Its projector places images in a way that is not supported yet.")
     return here
-
-
-def _text_of(chunk: Any) -> list[int]:
-    count = ctypes.c_size_t()
-    tokens = mtmd_cpp.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
-    return list(tokens[: count.value])

@@ -101,8 +101,11 @@ class Vision(Protocol):
         """What stands for the image in a prompt, in order: tokens that mark it, and parts that are rows. Raises
         InvalidRequest for an image that cannot be read. Any thread may ask."""
 
-    def has_seen(self, image: Image) -> bool:
-        """Whether a look at it takes no time, because it is known or will not be looked at."""
+    def known_count(self, image: Image) -> int | None:
+        """How many tokens stand for the image; None while nobody has looked at it."""
+
+    def keep(self, image: Image) -> object:
+        """Holds on to what was made of an image as long as the result lives."""
 
 
 class Runner(KvMemory, Protocol):

@@ -159,7 +159,7 @@ class Scheduler:
         budget = min(self._batch_tokens, max_tokens or self._batch_tokens)
         while movable := [sequence for sequence in self._slots.sequences if self._may_move(sequence)]:
             self._choose_variant(movable)
-            if image := self._plan_image(is_others_turn=self._has_seen):
+            if image := self._plan_image(budget, is_others_turn=self._has_seen):
                 return [image]
             chunks = self._plan_writers()
             chunks += self._plan_readers(budget - len(chunks), sum(chunk.count for chunk in chunks))
@@ -352,16 +352,16 @@ class Scheduler:
             num_planned += 1 + len(draft)
         return chunks
 
-    def _plan_image(self, *, is_others_turn: bool) -> Chunk | None:
-        """An image that somebody has come to, of whoever was served least: a step of its own, in turns with the others'
-        steps."""
+    def _plan_image(self, budget: int, *, is_others_turn: bool) -> Chunk | None:
+        """Up to `budget` rows of an image that somebody has come to, of whoever was served least: a step of its own, in
+        turns with the others' steps."""
         readers = [each for each in self._readers() if each.next_image is not None]
         for sequence in sorted(readers, key=lambda each: (self._fair.served(flow_of(each)), each.arrival)):
             image = sequence.next_image
             if is_others_turn or image is None:
                 break
             left = image.end - sequence.num_computed_tokens
-            wanted = left if image.part.is_whole else min(left, self._batch_tokens)
+            wanted = left if image.part.is_whole else min(left, budget)
             room = self._room(0, at_least=wanted)
             if room >= (wanted if image.part.is_whole else 1):
                 self._has_seen = True

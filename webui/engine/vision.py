@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from webui.engine.image_span import ImagePart, ImageSpan
 from webui.engine.runner import Vision, Vocabulary
-from webui.errors import ImagesNotSupported, InvalidRequest
+from webui.errors import ContextTooLong, ImagesNotSupported, InvalidRequest
 from webui.types import Image, Message
 
 MAX_IMAGES = 64  #: of one request; each takes hundreds of tokens
@@ -26,8 +26,11 @@ class NoVision:
     def look(self, image: Image) -> NoReturn:
         raise ImagesNotSupported(self._reason)
 
-    def has_seen(self, image: Image) -> bool:
-        return True
+    def known_count(self, image: Image) -> int:
+        return 0  # it will not be looked at
+
+    def keep(self, image: Image) -> None:
+        """There is nothing."""
 
 
 def check_images(messages: tuple[Message, ...]) -> None:
@@ -40,12 +43,16 @@ def check_images(messages: tuple[Message, ...]) -> None:
 
 
 def lay_out(
-    pieces: Items[str | Image], vocabulary: Vocabulary, vision: Vision
+    pieces: Items[str | Image], vocabulary: Vocabulary, vision: Vision, max_tokens: int
 ) -> tuple[list[int], tuple[ImageSpan, ...]]:
     """The tokens of the joined pieces, and where in them images stand.
 
-    Raises InvalidRequest for an image that cannot be read, ImagesNotSupported where nobody sees.
+    Raises InvalidRequest for an image that cannot be read, ImagesNotSupported where nobody sees, and ContextTooLong as
+    soon as it is clear that the images alone are too many: none is looked at in vain.
     """
+    counts = [vision.known_count(piece) or 0 for piece in pieces if isinstance(piece, Image)]
+    if sum(counts) > max_tokens:
+        raise ContextTooLong(sum(counts), max_tokens)
     beginning = [piece for piece in takewhile(lambda piece: isinstance(piece, str), pieces) if isinstance(piece, str)]
     tokens = vocabulary.tokenize(beginning or [""])
     spans: list[ImageSpan] = []
@@ -53,6 +60,8 @@ def lay_out(
         if isinstance(piece, str):
             tokens += vocabulary.tokenize_behind(piece)
             continue
+        if len(tokens) > max_tokens:
+            raise ContextTooLong(len(tokens), max_tokens)
         for part in vision.look(piece):
             if isinstance(part, ImagePart):
                 spans.append(ImageSpan(len(tokens), part))
