@@ -136,6 +136,9 @@ async def test_a_model_that_embeds_has_series_of_its_own(
         assert asyncio.get_running_loop().time() < deadline, "the engine reports once a second"
         await asyncio.sleep(0.05)
     assert samples[of_model("glasshouse_prompt_tokens_total", "Embed")] == num_tokens
+    of_program = {"dialect": "openai", "kind": "prompt"}
+    assert samples[of_model("glasshouse_answer_tokens_total", "Embed", **of_program)] == num_tokens
+    assert of_model("glasshouse_inter_token_seconds_count", "Embed", dialect="openai") not in samples
     assert samples[of_model("glasshouse_model_ready", "Embed")] == samples[of_model("glasshouse_model_ready")] == 1
 
 

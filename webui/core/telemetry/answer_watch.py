@@ -77,6 +77,7 @@ class AnswerWatch:
             self.answer.dialect = "background"
         self.answer.sampling = asked.sampling
         self._begin(model_id, "chat" if asked.prompt is None else "text_completion")
+        self._between = self._find_between(self.answer)
 
     def begin_vectors(self, model_id: str, operation: Operation) -> None:
         """The same for a model that embeds or ranks, which no page asks; `count` tells the rest."""
@@ -105,4 +106,3 @@ class AnswerWatch:
     def _begin(self, model_id: str, operation: Operation) -> None:
         self.answer.model, self.answer.operation = model_id, operation
         self.answer.begun_at = time.perf_counter()
-        self._between = self._find_between(self.answer)
