@@ -116,7 +116,15 @@ class Answer(ReadAhead):
         super().__init__(request_id, request, reading, arrived_at=arrived_at, reads_only=False)
         self.sampler = sampler
         self._detokenizer = Detokenizer()
-        self._reader = AnswerReader(reading.opened, reading.form, request.tools, request.tool_choice)
+        self._reader = AnswerReader(
+            reading.opened,
+            reading.form,
+            request.tools,
+            request.tool_choice,
+            can_ask_again=request.sampling.logprobs is None and request.sampling.grammar is None,
+        )
+        self._texts: list[str] = []  #: what each token of the answer said, where calls may have to be taken back
+        self._has_ended = False  #: the model has ended its answer
         self._stops = StopStrings(request.sampling.stop)
         self._thoughts = Thoughts(reading.budget)
         self._has_begun = False
@@ -135,7 +143,8 @@ class Answer(ReadAhead):
         self._last_token_at = now
         if vocabulary.is_end(token):
             self.num_sampled += 1
-            return [], "stop"
+            self._has_ended = True
+            return list(self._say(self._reader.finish(is_cut=False))), None if self.is_broken else "stop"
         events: list[GenerationEvent] = [] if sampled.logprobs is None else [sampled.logprobs]
         events += self._read(token, vocabulary)
         words = self._words_behind_thoughts
@@ -151,7 +160,8 @@ class Answer(ReadAhead):
     def finish(self, reason: FinishReason, now: float) -> Iterator[GenerationEvent]:
         """The last events: text held back in vain, then the one Finished."""
         if not self._stops.has_stopped:
-            yield from self._say(self._reader.finish(is_cut=reason != "stop"))
+            if not self._has_ended:
+                yield from self._say(self._reader.finish(is_cut=reason != "stop"))
             if rest := self._stops.flush():
                 yield TextDelta(text=rest)
         if reason == "stop" and self._reader.num_calls:
@@ -161,6 +171,39 @@ class Answer(ReadAhead):
 
     def close(self) -> None:
         self.sampler.close()
+
+    # --- a call that cannot be read --------------------------------------------------------------------------------
+
+    @property
+    def is_broken(self) -> bool:
+        """The model wrote a call that cannot be read, none of which was said: `ask_again`, or `give_back`."""
+        return self._reader.num_lost > 0
+
+    def ask_again(self, sampler: Sampler, vocabulary: Vocabulary) -> list[int]:
+        """The sequence's tokens as they were before the call; `sampler` writes nothing but calls."""
+        num_lost, kept = self._reader.num_lost, len(self._texts)
+        while num_lost > 0 and kept:
+            kept -= 1
+            num_lost -= len(self._texts[kept])
+        before = self._texts[kept][: -num_lost or None] if num_lost < 0 else ""
+        tokens = self.sequence.tokens[: len(self.sequence.tokens) - len(self._texts) + kept]
+        self._texts = self._texts[:kept]
+        if before:  # the token in which the call begins says something else first
+            tokens += (again := vocabulary.tokenize_behind(before))
+            self._texts += [before, *[""] * (len(again) - 1)]
+        self._reader.ask_again()
+        self._detokenizer = Detokenizer()
+        self.sampler.close()
+        self.sampler, self._has_ended = sampler, False
+        self.sampler.begin_answer()
+        return tokens
+
+    def give_back(self) -> tuple[list[GenerationEvent], FinishReason | None]:
+        """The call stands in the text: its events, and the reason if that was all."""
+        events = list(self._say(self._reader.give_back()))
+        if self._has_ended:
+            events += self._say(self._reader.finish(is_cut=False))
+        return events, "stop" if self._has_ended else None
 
     @property
     def _num_reasoning_tokens(self) -> int:
@@ -194,7 +237,9 @@ class Answer(ReadAhead):
         self.num_sampled += 1
         self.sequence.tokens.append(token)
         was_thinking = self._reader.is_thinking
-        events = list(self._say(self._reader.feed(self._detokenizer.feed(self._bytes(token, vocabulary)))))
+        text = self._detokenizer.feed(self._bytes(token, vocabulary))
+        self._texts.append(text)
+        events = list(self._say(self._reader.feed(text)))
         has_said = any(not isinstance(event, ReasoningDelta) for event in events)
         self._thoughts.take(is_thinking=was_thinking or self._reader.is_thinking, has_said=has_said)
         return events

@@ -13,6 +13,8 @@ from webui.engine.tool_calls.families import GENERIC
 from webui.engine.tool_calls.formats import ToolFormat
 from webui.engine.tool_calls.harmony import MARKS, AnswerForm, HarmonyReader
 from webui.engine.tool_calls.reader import CallReader
+from webui.engine.tool_calls.repeats import NOTE as REPEATED
+from webui.engine.tool_calls.repeats import Repeats
 from webui.types import ReasoningDelta, TextDelta, Tool, ToolCallDelta, ToolChoice
 
 Delta = TextDelta | ReasoningDelta | ToolCallDelta
@@ -27,12 +29,17 @@ class AnswerReader:
         form: ToolFormat = GENERIC,
         tools: tuple[Tool, ...] = (),
         choice: ToolChoice | None = None,
+        *,
+        can_ask_again: bool = False,
     ) -> None:
-        """`opened`: thinking that the prompt has opened already."""
+        """`opened`: thinking that the prompt has opened already. `can_ask_again`: see CallReader."""
         choice = choice or ToolChoice()
         tools = tools if choice.mode != "none" else ()
         self._splitter = ReasoningSplitter(opened)
-        self._calls = CallReader(form, tools, is_parallel=choice.is_parallel) if tools else None
+        self._calls: CallReader | None = None
+        if tools:
+            self._calls = CallReader(form, tools, is_parallel=choice.is_parallel, can_ask_again=can_ask_again)
+        self._repeats = Repeats() if choice.is_forced and choice.is_parallel else None
         self._harmony = None
         if form.is_harmony:
             self._harmony = HarmonyReader(tools, is_parallel=choice.is_parallel, is_thinking=opened is not None)
@@ -59,28 +66,62 @@ class AnswerReader:
     @property
     def notes(self) -> tuple[str, ...]:
         reader = self._harmony or self._calls
-        return tuple(reader.notes) if reader is not None else ()
+        repeated = (REPEATED,) if self._repeats is not None and self._repeats.has_found else ()
+        return (*(reader.notes if reader is not None else ()), *repeated)
 
     @property
     def has_ended(self) -> bool:
         """Nothing that may still come is part of the answer."""
         reader = self._harmony or self._calls
-        return reader is not None and reader.has_ended
+        is_repeated = self._repeats is not None and self._repeats.has_found
+        return is_repeated or (reader is not None and reader.has_ended)
+
+    @property
+    def num_lost(self) -> int:
+        """Characters at the end of the text that are a call which cannot be read: `ask_again`, or `give_back`. 0: there
+        is none."""
+        if self._calls is None or not self._calls.is_broken:
+            return 0
+        return self._calls.num_lost + self._splitter.num_held
+
+    def ask_again(self) -> None:
+        if self._calls is not None:
+            self._calls.ask_again()
+            self._splitter.drop_held()
+
+    def give_back(self) -> Iterator[Delta]:
+        if self._calls is not None:
+            yield from self._calls.give_back()
 
     def feed(self, text: str) -> Iterator[Delta]:
+        yield from self._without_repeats(self._feed(text))
+
+    def finish(self, *, is_cut: bool) -> Iterator[Delta]:
+        """What was held back in vain. `is_cut`: it was not the model that ended its answer."""
+        yield from self._without_repeats(self._finish(is_cut=is_cut))
+        if self._repeats is not None:
+            yield from self._repeats.flush()
+
+    def _feed(self, text: str) -> Iterator[Delta]:
         if self._harmony is not None:
             yield from self._harmony.feed(text)
         else:
             yield from self._read(self._splitter.feed(text))
 
-    def finish(self, *, is_cut: bool) -> Iterator[Delta]:
-        """What was held back in vain. `is_cut`: it was not the model that ended its answer."""
+    def _finish(self, *, is_cut: bool) -> Iterator[Delta]:
         if self._harmony is not None:
             yield from self._harmony.finish(is_cut=is_cut)
             return
         yield from self._read(self._splitter.flush())
         if self._calls is not None:
             yield from self._calls.finish(is_cut=is_cut)
+
+    def _without_repeats(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
+        for delta in deltas:
+            if self._repeats is not None and isinstance(delta, ToolCallDelta):
+                yield from self._repeats.filter(delta)
+            else:
+                yield delta
 
     def _read(self, deltas: Iterator[TextDelta | ReasoningDelta]) -> Iterator[Delta]:
         for delta in deltas:

@@ -41,9 +41,7 @@ class Reading:
 class Intake:
     """Prepares requests for one model."""
 
-    def __init__(
-        self, vocabulary: Vocabulary, chat_template: str | None = None, vision: Vision | None = None
-    ) -> None:
+    def __init__(self, vocabulary: Vocabulary, chat_template: str | None = None, vision: Vision | None = None) -> None:
         """`chat_template`: in place of the model's own; `vision`: through what it sees."""
         self._vocabulary = vocabulary
         self._vision = vision or NoVision()
@@ -100,6 +98,11 @@ class Intake:
         if request.tools:
             grammar = describe(request, self._format.tool_format)
         return msgspec.structs.replace(request.sampling, grammar=grammar)
+
+    def sampling_of_call(self, request: GenerationRequest) -> SamplingParams:
+        """As the answer's, held to a call of one of the tools. Raises InvalidRequest."""
+        choice = msgspec.structs.replace(request.tool_choice, mode="required")
+        return self.sampling_of(msgspec.structs.replace(request, tool_choice=choice))
 
     def count_system_tokens(self, request: GenerationRequest, tokens: list[int]) -> int:
         """How many of the prompt's first tokens are the system prompt (and the template's own beginning)."""

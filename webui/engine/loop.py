@@ -331,6 +331,10 @@ class EngineLoop:
             self._meter.count(1)
             for event in events:
                 self._tell(answer, event)
+            if answer.is_broken and reason is None:
+                reason = self._ask_again(answer)
+                if reason is None:
+                    return index + 1
             if reason is None and sequence.num_tokens >= self._scheduler.max_tokens:
                 if self._shift(answer):
                     return index + 1
@@ -344,6 +348,21 @@ class EngineLoop:
         if guesses:
             self._scheduler.settle(sequence)
         return index + 1
+
+    def _ask_again(self, answer: Answer) -> FinishReason | None:
+        """A call could not be read: back to where it began, and on by the grammar of the calls. Where that cannot be,
+        it stands in the text, and perhaps that was the end."""
+        try:
+            sampler = self._runner.create_sampler(self._intake.sampling_of_call(answer.request))
+        except InvalidRequest:
+            events, reason = answer.give_back()
+            for event in events:
+                self._tell(answer, event)
+            self._scheduler.settle(answer.sequence)
+            return reason
+        self._drafting.forget(answer.request_id)
+        self._scheduler.rewind(answer.sequence, answer.ask_again(sampler, self._runner.vocabulary))
+        return None
 
     def _shift(self, answer: Answer) -> bool:
         """The context is full: forget the older half behind the system prompt, where that is wanted and can be done."""

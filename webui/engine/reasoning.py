@@ -84,6 +84,13 @@ class ReasoningSplitter:
         """What ends the present thoughts."""
         return f"\n{self._marks.close}\n\n" if self._marks is not None else ""
 
+    @property
+    def num_held(self) -> int:
+        return len(self._held)
+
+    def drop_held(self) -> None:
+        self._held = ""
+
     def feed(self, text: str) -> Iterator[TextDelta | ReasoningDelta]:
         """Deltas for `text`, without what is held back."""
         self._held += text

@@ -145,6 +145,12 @@ class Scheduler:
         sequence.draft = []
         self.cache.settle(sequence)
 
+    def rewind(self, sequence: Sequence, tokens: list[int]) -> None:
+        """The sequence has other tokens from some place on; the last of them is computed (again)."""
+        sequence.tokens[:] = tokens[:-1]
+        self.settle(sequence)
+        sequence.tokens.append(tokens[-1])
+
     # --- a step ----------------------------------------------------------------------------------------------------
 
     def schedule(self, max_tokens: int | None = None) -> list[Chunk]:

@@ -19,6 +19,9 @@ from webui.engine.tool_calls.formats import Spelling, ToolFormat
 from webui.errors import InvalidRequest
 from webui.types import GenerationRequest, Grammar, Tool
 
+_BELOW = frozenset({"items", "additionalProperties"})
+_NAMED_BELOW = frozenset({"properties", "$defs", "definitions"})
+_COMBINED = frozenset({"allOf", "anyOf", "oneOf", "$ref", "patternProperties", "if", "unevaluatedProperties"})
 MAX_CALLS = 16  #: of one answer; a small model would go on for ever
 
 
@@ -89,7 +92,31 @@ def _arguments_schema(tool: Tool) -> dict[str, Any]:
         schema = read_schema(tool.parameters)
     except InvalidRequest as error:
         raise InvalidRequest(f"The parameters of the tool “{tool.name}” cannot be honoured: {error.message}") from error
-    return schema if "$ref" in schema else {"type": "object", **schema}
+    closed: dict[str, Any] = _closed(schema)
+    return closed if "$ref" in closed else {"type": "object", **closed}
+
+
+def _closed(schema: Any) -> Any:
+    """Objects have the keys that they are described with: a small model would invent others for ever. Where schemas are
+    combined, what one of them leaves open another may describe."""
+    if not isinstance(schema, dict):
+        return schema
+    closed = dict(schema)
+    for keyword in _BELOW & closed.keys():
+        closed[keyword] = _closed(closed[keyword])
+    for keyword in _NAMED_BELOW & closed.keys():
+        if isinstance(closed[keyword], dict):
+            closed[keyword] = {name: _closed(below) for name, below in closed[keyword].items()}
+    if _describes_all(closed):
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+def _describes_all(schema: dict[str, Any]) -> bool:
+    described, required = schema.get("properties"), schema.get("required", [])
+    if not isinstance(described, dict) or not isinstance(required, list) or _COMBINED & schema.keys():
+        return False
+    return all(isinstance(name, str) and name in described for name in required)
 
 
 def _schema(schema: dict[str, Any], options: Mapping[str, Any]) -> str:

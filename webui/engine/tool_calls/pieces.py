@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,6 +69,9 @@ class Toolbox:
             if each in self._tools:
                 return each
         return next((known for known in self._tools if known.lower() == name.lower()), None)
+
+    def is_named_in(self, text: str) -> bool:
+        return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in self._tools)
 
     def __contains__(self, name: object) -> bool:
         return name in self._tools

@@ -23,13 +23,25 @@ _PYTHON = re.compile(r"\[\s*(?P<name>[A-Za-z_][\w.]*)\s*\(")
 _UNCLEAR = re.compile(r"|\[\s*(?:[A-Za-z_][\w.]*)?\s*")  # what may still become one of them
 _MENDED = "The model's JSON for tool call {} was not valid, and has been mended."
 _UNREADABLE = "Something that begins like a tool call could not be read; it stands in the text."
+_ASKED_AGAIN = "The model's tool call could not be read; it was asked again, and held to the form of its calls."
+MAX_SUSPECT = 200  #: characters from a call's mark on, within which it names a tool
 
 
 class CallReader:
     """One answer."""
 
-    def __init__(self, form: ToolFormat, tools: tuple[Tool, ...], *, is_parallel: bool = True) -> None:
+    def __init__(
+        self, form: ToolFormat, tools: tuple[Tool, ...], *, is_parallel: bool = True, can_ask_again: bool = False
+    ) -> None:
+        """`can_ask_again`: a call that cannot be read is no text, but `is_broken`, to be asked for again."""
         self._format = form
+        self._can_ask_again = can_ask_again
+        self._num_fed = 0
+        self._mark = ""
+        self._blanks = ""  #: before the mark: no text, unless the mark is none
+        self._mark_at = 0  #: where in the text the present section, or those that say nothing right before it, begin
+        self._is_behind_dropped = False
+        self._lost = ""  #: what begins like a call and could not be read; `held` begins with it
         self._tools = Toolbox(tools)
         self._is_parallel = is_parallel
         self._held = ""
@@ -43,9 +55,37 @@ class CallReader:
         self.notes: list[str] = []
         self.has_ended = False  #: more calls than wanted: nothing further is part of the answer
 
+    @property
+    def is_broken(self) -> bool:
+        """The model wants to call a tool, and what it wrote cannot be read: `ask_again`, or `give_back`."""
+        return bool(self._lost) and self._tools.is_named_in(self._held[:MAX_SUSPECT])
+
+    @property
+    def num_lost(self) -> int:
+        """Characters at the end of the text that belong to the broken call."""
+        return self._num_fed - self._mark_at
+
+    def ask_again(self) -> None:
+        """What is broken was never said; the next call comes in its place."""
+        self._held = self._lost = ""
+        self._num_fed, self._can_ask_again = self._mark_at, False
+        self._note(_ASKED_AGAIN)
+
+    def give_back(self) -> Iterator[TextDelta | ToolCallDelta]:
+        """It is text after all."""
+        self._can_ask_again = False
+        lost, self._lost = self._lost, ""
+        self._held = self._held[len(lost) :]
+        self._note(_UNREADABLE)
+        yield from self._text(self._blanks + lost)
+        yield from self.feed("")
+
     def feed(self, text: str) -> Iterator[TextDelta | ToolCallDelta]:
         self._held += text
-        while not self.has_ended:
+        self._num_fed += len(text)
+        if self._lost and not self.is_broken and len(self._held) >= MAX_SUSPECT:
+            yield from self.give_back()
+        while not self.has_ended and not self._lost:
             if self._section is None and not self._open():
                 yield from self._say(self._certain_length())
                 return
@@ -59,11 +99,18 @@ class CallReader:
             self._leave(self._section)
 
     def finish(self, *, is_cut: bool) -> Iterator[TextDelta | ToolCallDelta]:
-        """The answer has ended; `is_cut`: not by the model."""
+        """The answer has ended; `is_cut`: not by the model. Afterwards it may be broken, unless it was cut."""
+        self._can_ask_again = self._can_ask_again and not is_cut
+        if self._lost and (is_cut or not self.is_broken):
+            yield from self.give_back()
         while not self.has_ended and self._section is not None:
             yield from self._tell(self._section.finish(is_cut=is_cut))
             self._leave(self._section)
             yield from self.feed("")
+        if self._lost and not self.is_broken:
+            yield from self.give_back()
+        if self._lost:
+            return
         if not self.has_ended and not (self.num_calls and not self._held.strip()):
             yield from self._say(len(self._held))
 
@@ -102,9 +149,13 @@ class CallReader:
         if found is None:
             return
         at, mark = found
-        said, self._held = self._held[:at].rstrip(), self._held[at:]
+        before, self._held = self._held[:at], self._held[at:]
+        said = before.rstrip()
+        self._blanks = before[len(said) :]
         yield from self._text(said)
-        self._held = self._held[len(mark) :]
+        if not self._is_behind_dropped:
+            self._mark_at = self._num_fed - len(self._held)
+        self._mark, self._held = mark, self._held[len(mark) :]
         self._section, self._is_marked = self._format.opens[mark](self._tools, mark), True
 
     def _certain_length(self) -> int:
@@ -122,6 +173,7 @@ class CallReader:
         if self._is_behind_call:
             said = said.lstrip()
         if said:
+            self._is_behind_dropped = False
             self._has_text = self._has_text or bool(said.strip())
             self._is_behind_call = False
             yield TextDelta(text=said)
@@ -142,13 +194,22 @@ class CallReader:
                 case Arguments(text=text):
                     if text:
                         yield ToolCallDelta(index=self.num_calls - 1, arguments=text)
+                case Lost(text=text) if self._is_meant and self._can_ask_again and not self._lost:
+                    self._lost = text
                 case Lost(text=text):
-                    if self._is_marked:
+                    if self._is_meant:
                         self._note(_UNREADABLE)
-                    yield from self._text(text)
+                    yield from self._text(self._blanks + text if self._is_marked else text)
+                    self._blanks = ""
+
+    @property
+    def _is_meant(self) -> bool:
+        """Whether the section's mark means a call: a fence of code may hold anything."""
+        return self._is_marked and not self._mark.startswith("```")
 
     def _leave(self, section: Section) -> None:
-        self._section, self._held = None, section.rest
+        self._section, self._held = None, self._lost + section.rest
+        self._is_behind_dropped = isinstance(section, Dropped) and not self.num_calls
         if section.is_mended:
             self._note(_MENDED.format(self.num_calls))
         if self.num_calls > self._num_before:
