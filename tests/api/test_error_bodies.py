@@ -173,6 +173,6 @@ async def test_a_prompt_that_is_too_long_is_said_as_programs_look_for_it(
         "openai": "This model's maximum context length is 2048 tokens",
         "anthropic": "prompt is too long: 9000 tokens > 2048 maximum",
         "ollama": "9,000 tokens",
-        "llama.cpp": "exceed_context_size_error",
+        "llama.cpp": "request (9000 tokens) exceeds the available context size (2048 tokens)",
     }
     assert told[dialect] in response.text

@@ -66,6 +66,7 @@ def babble(state: GrammarState, dice: random.Random) -> str | None:
         ("json_schema", {"type": "integer", "minimum": 3, "maximum": 12}, ["3", "12"], ["2", "13", "3.5", '"3"']),
         ("json_schema", {"enum": ["a", 1, None]}, ['"a"', "1", "null"], ['"b"', "2"]),
         ("json_schema", {"type": "string", "format": "date"}, ['"2024-02-29"'], ['"2023-02-29"', '"2024-13-01"']),
+        ("json_schema", {"type": "string", "format": "date"}, ['"0001-01-01"'], ['"0000-01-01"', '"0000-02-29"']),
         ("json_schema", {"type": "string", "format": "time"}, ['"23:59:59Z"'], ['"23:59:60Z"', '"24:00:00Z"']),
         ("json_schema", {"type": "string", "pattern": r"^\S+$"}, ['"ab"'], ['"a b"', '"\ufeff"']),
         ("json_schema", {"title": "T", "x-order": 1, "deprecated": True, "type": "null"}, ["null"], ["1"]),

@@ -33,6 +33,7 @@ _FOR_WHAT_IT_SENDS = (400, 413)
 _FOR_WHAT_IT_NAMES = (404, 409, 422, 502, 503, 507)
 
 _TEXT = {"type": "string"}
+_REQUEST_ID = {"type": "string", "description": "Of the header `x-request-id`; the log has it, too"}
 _SHAPES: dict[Dialect, dict[str, Any]] = {
     "openai": {
         "message": _TEXT,
@@ -40,6 +41,7 @@ _SHAPES: dict[Dialect, dict[str, Any]] = {
         "param": {"type": ["string", "null"]},
         "code": _TEXT,
         "details": {"type": "object", "description": "The numbers and names that the message holds"},
+        "request_id": _REQUEST_ID,
     },
     "anthropic": {"type": _TEXT, "message": _TEXT},
     "llama.cpp": {
@@ -50,9 +52,10 @@ _SHAPES: dict[Dialect, dict[str, Any]] = {
         "param": _TEXT,
         "n_prompt_tokens": {"type": "integer"},
         "n_ctx": {"type": "integer"},
+        "request_id": _REQUEST_ID,
     },
 }
-_OPTIONAL = {"details", "param", "n_prompt_tokens", "n_ctx"}
+_OPTIONAL = {"details", "param", "n_prompt_tokens", "n_ctx", "request_id"}
 _NAMES: dict[Dialect, str] = {
     "openai": "Error",
     "anthropic": "AnthropicError",
@@ -114,12 +117,18 @@ def _response(name: str, status: int) -> dict[str, Any]:
 
 
 def _schema_of(dialect: Dialect) -> dict[str, Any]:
-    if dialect == "ollama":
-        return {"type": "object", "properties": {"error": _TEXT}, "required": ["error"], "additionalProperties": False}
-    inner = _SHAPES[dialect]
-    required = [name for name in inner if name not in _OPTIONAL or (dialect, name) == ("openai", "param")]
-    error = {"type": "object", "properties": inner, "required": required, "additionalProperties": False}
-    outer: dict[str, Any] = {"error": error}
-    if dialect == "anthropic":
-        outer = {"type": {"const": "error"}, "error": error}
-    return {"type": "object", "properties": outer, "required": list(outer), "additionalProperties": False}
+    match dialect:
+        case "ollama":
+            return _object({"error": _TEXT})
+        case "anthropic":
+            return _object({"type": {"const": "error"}, "error": _object(_SHAPES[dialect]), "request_id": _REQUEST_ID})
+        case "openai":
+            return _object({"error": _object(_SHAPES[dialect], "param")})
+        case "llama.cpp":
+            return _object({"error": _object(_SHAPES[dialect])})
+
+
+def _object(properties: dict[str, Any], *always: str) -> dict[str, Any]:
+    """Nothing else is in it; `always`: what is there, null or not, though elsewhere it may be left out."""
+    required = [name for name in properties if name not in _OPTIONAL or name in always]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}

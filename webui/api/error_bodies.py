@@ -117,16 +117,17 @@ def _anthropic_body(refusal: Refusal) -> dict[str, Any]:
 
 def _llama_cpp_body(refusal: Refusal) -> dict[str, Any]:
     """`{"error": {"code", "message", "type"}}`, where the code is the status; ours stands in `reason`. What is too long
-    has a type of its own, and the numbers."""
+    has a type and a sentence of llama.cpp's, and the numbers."""
     status = refusal.status
     kind = _LLAMA_CPP_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     body: dict[str, Any] = {"code": status, "message": refusal.message, "type": kind, "reason": refusal.code}
     if refusal.param is not None:
         body["param"] = refusal.param
     if refusal.code in _TOO_LONG:
-        numbers = refusal.details
-        body |= {"type": "exceed_context_size_error"}
-        body |= {"n_prompt_tokens": numbers["prompt_tokens"], "n_ctx": numbers["context_tokens"]}
+        prompt, context = refusal.details["prompt_tokens"], refusal.details["context_tokens"]
+        theirs = f"request ({prompt} tokens) exceeds the available context size ({context} tokens)"
+        body |= {"type": "exceed_context_size_error", "message": f"{theirs}. {refusal.message}"}
+        body |= {"n_prompt_tokens": prompt, "n_ctx": context}
     return {"error": body | _request()}
 
 
