@@ -10,6 +10,12 @@ import {factList, problem, tabBar} from "glasshouse/models_bits.js";
 import {codeView, copyAndSay} from "glasshouse/models_code.js";
 
 const TABS = {answer: answerTab, prompt: promptTab, request: requestTab, raw: rawTab, headers: headersTab};
+const REASONS = {
+  stop: "by itself",
+  length: "at the limit of tokens",
+  tool_calls: "with a tool call",
+  cancelled: "cut off",
+};
 const MOST_EVENTS = 1500;
 const LARGEST_EDIT = 700_000; // characters: what a socket takes in one message
 
@@ -65,13 +71,20 @@ function facts(row) {
       ["First word", duration(row.first)],
       ["Model", row.model],
       ["Tokens", tokens],
-      ["Ended", row.isCut ? "the client hung up" : row.reason],
-      ["Client", row.client, "wide"],
+      ["Ended", row.isCut ? "the client hung up" : reasons(row.reason)],
       ["From", [row.address, row.key && `key “${row.key}”`].filter(Boolean).join(" · ")],
+      ["Client", row.client, "wide"],
     ],
-    "request-facts-list",
+    "two-columns request-facts-list",
   );
 }
+
+/** @param {string} list names of reasons, with commas between */
+const reasons = (list) =>
+  list
+    .split(", ")
+    .map((reason) => REASONS[reason] ?? reason)
+    .join(", ");
 
 /** @param {any} page @param {any} detail @param {any} again */
 function actions(page, detail, again) {

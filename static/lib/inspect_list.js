@@ -107,7 +107,7 @@ function requestRow(row, page) {
   const isOpen = page.opened === row.id;
   const tokens = row.completionTokens === null ? "" : `${row.promptTokens} → ${row.completionTokens} tokens`;
   const times = row.isRunning ? "running" : [duration(row.first), duration(row.total)].filter(Boolean).join(" / ");
-  const facts = [row.dialect, row.model, tokens, times].filter(Boolean).join(" · ");
+  const facts = [row.dialect, times, tokens, row.model].filter(Boolean).join(" · ");
   return h("li", {key: row.id}, [
     h(
       "button",

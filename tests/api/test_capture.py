@@ -9,11 +9,14 @@ from collections.abc import Callable
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.api.conftest import PASSPHRASE
+from webui.api.capture import Capture
 from webui.core.application import Application
 from webui.core.exchange import Exchange
 from webui.core.inspector import Inspector
+from webui.errors import InvalidRequest
 
 CHAT = "/v1/chat/completions"
 MODEL = "SmolLM2-135M-Instruct.Q4_1"
@@ -180,3 +183,28 @@ async def test_a_replay_is_stopped(client: httpx.AsyncClient, inspector: Inspect
     inspector.stop(first.id)
     again = await finished(inspector, 2)
     assert again.is_cut
+
+
+async def test_a_websocket_is_kept_as_one_request(inspector: Inspector) -> None:
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": (await receive())["text"].upper()})
+        await send({"type": "websocket.close"})
+
+    incoming = iter([{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "hello"}])
+
+    async def receive() -> Message:
+        return next(incoming)
+
+    async def send(_: Message) -> None:
+        """Nobody listens."""
+
+    scope = {"type": "websocket", "path": "/v1/responses", "query_string": b"", "headers": [], "client": ("::1", 1)}
+    await Capture(echo, lambda: inspector)(scope, receive, send)
+    exchange = await finished(inspector)
+    assert (exchange.arrived.dialect, exchange.request.data, exchange.response.data) == (
+        "Responses", b"hello\n", b"HELLO\n",
+    )  # fmt: skip
+    with pytest.raises(InvalidRequest, match="WebSocket"):
+        inspector.replay(exchange.id)

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from webui.config import Settings
 from webui.core.connect import Client, Place, Step, find_client, find_place, load_clients, render, try_client
@@ -52,7 +51,7 @@ def test_a_hostile_name_of_a_model_stays_a_name(client: Client) -> None:
             case "json":
                 assert SEEN in repr_of(json.loads(paste.text)) or "model" not in paste.text.lower()
             case "yaml":
-                assert SEEN in repr_of(yaml.safe_load(paste.text))
+                assert json.dumps(SEEN, ensure_ascii=False) in paste.text, "YAML reads quoted text as JSON does"
             case "toml":
                 assert tomllib.loads(paste.text)["model"] == SEEN
             case "python":
@@ -86,7 +85,7 @@ def test_what_cannot_work_is_said() -> None:
 
 
 def settings(tmp_path: Path, **more: Any) -> Settings:
-    return Settings(data_dir=tmp_path, models_dir=tmp_path, _env_file=None, **more)
+    return Settings(data_dir=tmp_path, models_dir=tmp_path, _env_file=None, **more)  # type: ignore[call-arg]
 
 
 async def test_a_server_for_this_machine(tmp_path: Path, models: ModelManager) -> None:

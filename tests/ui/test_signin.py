@@ -62,6 +62,17 @@ async def test_a_link_with_the_passphrase_needs_no_typing(page: Page, shared_ser
     await expect(page.get_by_label("Message")).to_be_visible()
 
 
+async def test_who_is_signed_in_does_not_see_what_others_ask(page: Page) -> None:
+    await page.goto("/signin#lantern%20%26%20100%25%20moss")
+    await expect(page.get_by_label("Message")).to_be_visible()
+    await page.goto("/inspect")
+    await expect(page.get_by_text("Only people at the machine see this")).to_be_visible()
+    await expect(page.get_by_role("switch", name="Record API requests")).to_have_count(0)
+    await page.goto("/connect#curl")
+    await expect(page.get_by_role("article", name="curl")).to_contain_text("Bearer YOUR-KEY")
+
+
+
 async def test_nobody_is_led_to_another_site(page: Page, shared_server: RunningServer) -> None:
     await page.goto("/signin")
     await page.evaluate("history.replaceState(null, '', '/signin?next=https://example.org/')")

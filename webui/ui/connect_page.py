@@ -119,7 +119,7 @@ def _view_client(client: Client, place: Place) -> dict[str, Any]:
         "uses": client.uses,
         "source": client.source,
         "paste": [{"where": each.where, "language": each.language, "text": each.text} for each in configuration.paste],
-        "hints": configuration.hints,
+        "hints": [hint for hint in configuration.hints if hint != place.key_words],  # that one is over all of them
     }
 
 

@@ -13,6 +13,7 @@ import httpx
 
 QUESTION = "Say hello in five words."
 TOOL_QUESTION = "What is the weather in Bern? Use the tool."
+USER_AGENT = "glasshouse-connect"
 MAX_TOKENS = 24  #: enough to see that it works
 MAX_TOOL_TOKENS = 96
 TOOL_NAME = "get_weather"
@@ -59,7 +60,7 @@ class Asking(ABC):
     def __init__(self, http: httpx.AsyncClient, *, model: str, key: str) -> None:
         self.model = model
         self._http = http
-        self._headers = self.headers_with(key) if key else {}
+        self._headers = {"User-Agent": USER_AGENT} | (self.headers_with(key) if key else {})
 
     def headers_with(self, key: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {key}"}

@@ -41,12 +41,13 @@ class AnthropicAsking(Asking):
                 continue
             match event["type"]:
                 case "message_start":
-                    answer.prompt_tokens = event["message"]["usage"]["input_tokens"]
+                    answer.prompt_tokens = _count_read(event["message"]["usage"])
                 case "content_block_delta":
                     self._add(answer, event["delta"].get("text") or event["delta"].get("thinking") or "")
                 case "message_delta":
                     answer.completion_tokens = event["usage"]["output_tokens"]
-                    answer.prompt_tokens = event["usage"].get("input_tokens", answer.prompt_tokens)
+                    if "input_tokens" in event["usage"]:
+                        answer.prompt_tokens = _count_read(event["usage"])
                 case "message_stop":
                     is_done = True
         if not is_done:
@@ -68,10 +69,16 @@ class AnthropicAsking(Asking):
 
 def _read_answer(body: dict[str, Any]) -> Answer:
     usage = body["usage"]
-    answer = Answer(prompt_tokens=usage["input_tokens"], completion_tokens=usage["output_tokens"])
+    answer = Answer(prompt_tokens=_count_read(usage), completion_tokens=usage["output_tokens"])
     for block in body["content"]:
         if block["type"] == "text":
             answer.text += block["text"]
         elif block["type"] == "tool_use":
             answer.tool, answer.tool_arguments = block["name"], json.dumps(block["input"], ensure_ascii=False)
     return answer
+
+
+def _count_read(usage: dict[str, Any]) -> int:
+    """Anthropic counts what was read before apart from the rest."""
+    known = (usage.get("cache_read_input_tokens") or 0) + (usage.get("cache_creation_input_tokens") or 0)
+    return int(usage["input_tokens"]) + int(known)
