@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from glasshouse_compat.clients import CHECKS, CLIENTS, Client
@@ -27,7 +26,8 @@ def write_page(reports: Mapping[str, Report]) -> Path:
 
 def _lines(reports: Mapping[str, Report]) -> Iterator[str]:
     yield _INTRODUCTION
-    yield f"Glasshouse {__version__}, {datetime.now(UTC):%Y-%m-%d}."
+    days = sorted({report.day for report in reports.values()})
+    yield f"Glasshouse {__version__}, {' to '.join(dict.fromkeys([days[0], days[-1]]))}."
     yield "✓ works · ✗ fails, the reason is below · – the client has nothing for it.\n"
     yield f"| Client | speaks | {' | '.join(check.title for check in CHECKS)} |"
     yield f"| --- | --- |{' :-: |' * len(CHECKS)}"

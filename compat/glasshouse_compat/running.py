@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from glasshouse_compat.clients import Client
@@ -15,6 +17,7 @@ from glasshouse_compat.environments import ROOT, environment_of
 from glasshouse_compat.house import EMBEDDING_MODEL, MODEL, locked_server
 
 SECONDS = 600  #: for all checks of one client
+_RESULTS = ROOT / ".results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,23 @@ class Report:
     failed: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)  #: the client has nothing for it
     problem: str = ""
+    day: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%d}")
+
+
+def keep(client: Client, report: Report) -> None:
+    """So that clients can be run one by one, and the page still tells of all."""
+    _RESULTS.mkdir(exist_ok=True)
+    _path(client).write_text(json.dumps(asdict(report)), encoding="utf-8")
+
+
+def find_kept(client: Client) -> Report | None:
+    """What came of the client when it was run last."""
+    path = _path(client)
+    return Report(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def _path(client: Client) -> Path:
+    return _RESULTS / f"{re.sub(r'[^a-z]+', '-', client.name.lower()).strip('-')}.json"
 
 
 def run_demo(client: Client, url: str, *, is_loud: bool = False) -> Report:
