@@ -199,7 +199,9 @@ async def test_a_socket_ends_with_its_session() -> None:
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
-async def open_socket(address: str, headers: Iterable[tuple[str, str]]) -> list[Message]:
+async def open_socket(
+    address: str, headers: Iterable[tuple[str, str]], extensions: dict[str, Any] | None = None
+) -> list[Message]:
     """What a websocket handshake through the gate is answered."""
     sent: list[Message] = []
 
@@ -214,8 +216,14 @@ async def open_socket(address: str, headers: Iterable[tuple[str, str]]) -> list[
 
     encoded = [(name.encode(), value.encode()) for name, value in headers]
     scope = {"type": "websocket", "path": "/_nicegui_ws/socket.io", "headers": encoded, "client": (address, 1)}
-    await gate(accept)(scope, receive, send)
+    await gate(accept)(scope | {"extensions": extensions or {}}, receive, send)
     return sent
+
+
+async def test_a_program_reads_why_its_socket_was_refused() -> None:
+    start, body = await open_socket(OTHER, [("host", HOST)], {"websocket.http.response": {}})
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 401)
+    assert b"sign_in_required" in body["body"]
 
 
 async def test_a_websocket_of_our_page_opens() -> None:

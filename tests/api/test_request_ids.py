@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
 
+from webui.api.door.request_ids import RequestIds
 from webui.core.request_id import RequestIdFilter, current_request_id, in_request, name_request
 
 
@@ -43,6 +45,20 @@ async def test_a_clients_own_is_kept_where_it_is_fit_for_headers_and_logs(client
 async def test_anthropics_programs_read_theirs(client: httpx.AsyncClient) -> None:
     refused = await client.post("/v1/messages", json={})
     assert refused.json()["request_id"] == refused.headers["request-id"] == refused.headers["x-request-id"]
+
+
+async def test_a_socket_has_one_too() -> None:
+    sent: list[Message] = []
+
+    async def accept(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/_nicegui_ws/socket.io", "headers": [(b"x-request-id", b"mine")]}
+    await RequestIds(accept)(scope, send, send)  # type: ignore[arg-type]
+    assert sent == [{"type": "websocket.accept", "headers": [(b"x-request-id", b"mine")]}]
 
 
 @pytest.fixture

@@ -111,6 +111,19 @@ async def test_what_runs_under_a_revoked_key_ends_and_nothing_else_does(keys: Ap
         await running[2]
 
 
+async def test_what_runs_without_a_connection_hears_of_it(keys: ApiKeys) -> None:
+    heard: list[str] = []
+
+    async def end(key_id: str) -> None:
+        heard.append(key_id)
+
+    keys.when_revoked(end)
+    made, _ = await keys.create("batches", ["inference"])
+    assert heard == []
+    await keys.revoke(made.id)
+    assert heard == [made.id]
+
+
 async def test_who_revokes_the_key_that_lets_them_in_is_still_answered(keys: ApiKeys) -> None:
     made, token = await keys.create("admin", ["admin"])
     with keys.open(token).revocable():

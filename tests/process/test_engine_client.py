@@ -38,6 +38,7 @@ from webui.types import (
     ModelFile,
     SamplingParams,
     TextDelta,
+    Usage,
 )
 
 Events = AsyncGenerator[GenerationEvent, None]
@@ -113,6 +114,26 @@ async def test_a_stopped_answer_still_tells_its_figures() -> None:
                     stop.set()
     assert isinstance(event, Finished)
     assert (event.reason, event.usage.prompt_tokens > 0, event.usage.completion_tokens > 0) == ("cancelled", True, True)
+
+
+@pytest.mark.parametrize("leaves_after", [1, 3, None], ids=["early", "later", "at the end"])
+async def test_what_was_computed_is_told_once_also_when_nobody_reads_any_more(leaves_after: int | None) -> None:
+    told: list[Usage] = []
+    question = (Message(role="user", content="Hi"),)
+    request = GenerationRequest(messages=question, sampling=SamplingParams(temperature=0, max_tokens=50))
+    async with engine() as client:
+        num_pieces = 0
+        async with aclosing(client.generate(request, on_end=told.append)) as events:
+            async for event in events:
+                num_pieces += isinstance(event, TextDelta)
+                if num_pieces == leaves_after:
+                    break
+        await wait_until(lambda: bool(told))
+        await read(client)  # stands behind whatever the engine still had to say
+        assert not client._left
+    assert len(told) == 1
+    assert told[0].prompt_tokens > 0
+    assert num_pieces <= told[0].completion_tokens <= 50
 
 
 async def test_a_paused_answer_says_nothing_while_others_are_answered_and_then_goes_on() -> None:

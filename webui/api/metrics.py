@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from webui.api.dependencies import App
 from webui.api.house_figures import HouseFigures
+from webui.api.key_figures import KeyFigures
 from webui.core.application import Application
 from webui.types import EngineLoad, EngineMetrics
 
@@ -35,6 +36,7 @@ async def get_metrics(application: App, accept: Annotated[str, Header()] = "") -
     registry.register(_Snapshot(list(_engines(application))))
     registry.register(application.telemetry.meters)
     registry.register(HouseFigures(application.models.memory(), application.response_cache))
+    registry.register(KeyFigures(application.keys.all()))
     if "application/openmetrics-text" in accept:
         text = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
         return PlainTextResponse(text, media_type=openmetrics.CONTENT_TYPE_LATEST)

@@ -102,9 +102,9 @@ class Application:
         self._embedding_engine_factory = embedding_engine_factory
         self._doctor_engine_factory = doctor_engine_factory or _create_quiet_engine
         self.machine = Machine()
+        self.wire = Wire()
         self.telemetry = Telemetry()
         self.response_cache: ResponseCache | None = None  #: None: switched off
-        self.wire = Wire()
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -149,6 +149,35 @@ class Application:
         self.keys = ApiKeys(KeyStore(database))
         await self.keys.load()
         closing.push_async_callback(self.keys.close)
+
+    async def _open_model_folders(self, closing: AsyncExitStack) -> None:
+        """What brings model files, and makes others of them."""
+        settings = self.settings
+        self.stores = ModelStores(self.preferences, self._renew_catalog)
+        self.uploads = ObservedUploads(
+            Uploads(settings.models_dir), on_complete=lambda: self.models.catalog_changed.emit(None)
+        )
+        self.hub = Hub(settings, self.preferences, lambda: self.catalog)
+        self.downloads = Downloads(
+            settings.models_dir, self.hub.client, on_complete=lambda: self.models.catalog_changed.emit(None)
+        )
+        closing.push_async_callback(self.downloads.close)
+        await self.downloads.open()
+        self.blobs = Blobs(settings.models_dir)
+        await asyncio.to_thread(self.blobs.sweep)
+        self.workbench = Workbench(
+            lambda: self.catalog, settings.models_dir, on_complete=lambda: self.models.catalog_changed.emit(None)
+        )
+        closing.push_async_callback(self.workbench.close)
+        await self.workbench.open()
+
+    async def _open_programs(self, database: Database, closing: AsyncExitStack) -> None:
+        """What programs leave here; what runs for a key ends with it."""
+        self.files = Files(FileStore(database), self.settings.data_dir / "files")
+        self.batches = Batches(BatchStore(database), self.files)
+        await self.files.open(spare=await self.batches.open())
+        self.keys.when_revoked(self.batches.cancel_all)
+        closing.push_async_callback(self.batches.close)
 
     async def _open(self, closing: AsyncExitStack) -> None:
         settings = self.settings
@@ -205,23 +234,7 @@ class Application:
             self.models.names, self.models.wishes, self.models.pool, self.telemetry, charge=self.keys.charge
         )
         closing.callback(self.models.catalog_changed.subscribe(lambda _: self.embedding_models.drop_missing()))
-        self.stores = ModelStores(self.preferences, self._renew_catalog)
-        self.uploads = ObservedUploads(
-            Uploads(settings.models_dir), on_complete=lambda: self.models.catalog_changed.emit(None)
-        )
-        self.hub = Hub(settings, self.preferences, lambda: self.catalog)
-        self.downloads = Downloads(
-            settings.models_dir, self.hub.client, on_complete=lambda: self.models.catalog_changed.emit(None)
-        )
-        closing.push_async_callback(self.downloads.close)
-        await self.downloads.open()
-        self.blobs = Blobs(settings.models_dir)
-        await asyncio.to_thread(self.blobs.sweep)
-        self.workbench = Workbench(
-            lambda: self.catalog, settings.models_dir, on_complete=lambda: self.models.catalog_changed.emit(None)
-        )
-        closing.push_async_callback(self.workbench.close)
-        await self.workbench.open()
+        await self._open_model_folders(closing)
         self.doctor = Doctor(
             self._find_model,
             reports,
@@ -240,10 +253,7 @@ class Application:
         )
         self.chats = Chats(conversations, self.models, self.preferences)
         closing.push_async_callback(self.chats.close)
-        self.files = Files(FileStore(database), settings.data_dir / "files")
-        self.batches = Batches(BatchStore(database), self.files)
-        await self.files.open(spare=await self.batches.open())
-        closing.push_async_callback(self.batches.close)
+        await self._open_programs(database, closing)
 
 
 def _create_quiet_engine() -> EngineClient:

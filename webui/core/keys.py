@@ -11,7 +11,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import get_args
 
 from webui.core.key_in_use import KeyInUse
@@ -49,6 +49,7 @@ class ApiKeys:
         self._clock = clock
         self._by_hash: dict[str, KeyInUse] = {}
         self._by_id: dict[str, KeyInUse] = {}  # without what was lent
+        self._endings: list[Callable[[str], Awaitable[None]]] = []
         self._making = asyncio.Lock()
         self._tasks = OwnedTasks()
         self._writing: asyncio.TimerHandle | None = None
@@ -114,8 +115,14 @@ class ApiKeys:
         self._by_id.pop(key_id, None)
         self._by_hash = {token_hash: each for token_hash, each in self._by_hash.items() if each is not held}
         held.revoke()
+        for end in self._endings:
+            await end(key_id)
         _log.info("The API key %s was revoked", key_id)
         self.changed.emit(None)
+
+    def when_revoked(self, end: Callable[[str], Awaitable[None]]) -> None:
+        """Call `end` with the id of each key that is revoked from now on: what runs for it without a connection."""
+        self._endings.append(end)
 
     def lend(self) -> str:
         """A secret that may do everything while this process lives: for the terminal of whoever runs it."""

@@ -31,7 +31,7 @@ class NewKey(BaseModel):
         description="inference: ask models. models: load, download and delete them. admin: everything, keys and chats "
         "included",
     )
-    limits: Limits = Limits()
+    limits: Limits = Field(default_factory=Limits)
     expires_days: float | None = Field(None, gt=0, le=3650, description="Days until it ends; default: never")
 
 
