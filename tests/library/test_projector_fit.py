@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.engine.tiny_models import write_tiny_model
 from tests.engine.tiny_projectors import write_tiny_projector
+from tests.library.model_stores import ollama_manifest
 from webui.library.gguf import read_header
+from webui.library.gguf_metadata import MetadataValue
 from webui.library.projector_fit import compute_bytes, find_projector
-
 
 NAMES = ("embedding_length", "feed_forward_length", "image_size", "patch_size")
 
@@ -24,8 +26,8 @@ NAMES = ("embedding_length", "feed_forward_length", "image_size", "patch_size")
     ],
 )
 def test_the_buffer_is_what_llama_cpp_says(kind: str, sizes: tuple[int, ...], logged_mib: float) -> None:
-    metadata = {f"clip.vision.{name}": value for name, value in zip(NAMES, sizes, strict=True)}
-    metadata = {"clip.projector_type": kind, **metadata}
+    metadata: dict[str, MetadataValue] = {"clip.projector_type": kind}
+    metadata |= {f"clip.vision.{name}": value for name, value in zip(NAMES, sizes, strict=True)}
     assert 0.99 * logged_mib < compute_bytes(metadata) / 2**20 < 1.5 * logged_mib
 
 
@@ -38,6 +40,22 @@ def test_the_projector_beside_a_model_is_found(tmp_path: Path) -> None:
     assert found is not None
     assert found.path == path
     assert found.num_bytes > path.stat().st_size
+
+
+def test_what_ollama_fetched_sees_through_what_its_manifest_names(tmp_path: Path) -> None:
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    model = write_tiny_model(blobs, "llama").rename(blobs / f"sha256-{'a' * 64}")
+    projector = write_tiny_projector(blobs, "mlp").rename(blobs / f"sha256-{'b' * 64}")
+    header = read_header(model)
+    assert find_projector(model, header) is None
+    manifest = ollama_manifest(tmp_path, "registry.ollama.ai/library/llava/7b", f"sha256:{'a' * 64}")
+    content = json.loads(manifest.read_text())
+    content["layers"].append({"mediaType": "application/vnd.ollama.image.projector", "digest": f"sha256:{'b' * 64}"})
+    manifest.write_text(json.dumps(content))
+    found = find_projector(model, header)
+    assert found is not None
+    assert found.path == projector
 
 
 @pytest.mark.parametrize("kind", ["hunyuanvl", "deepseek4v"])

@@ -1,7 +1,8 @@
 """Finds the image or sound reader (mmproj) that lies beside a model's file.
 
 llama.cpp's converters call it "mmproj-…" or "…-mmproj-…"; one file of that name can belong to any model of its folder,
-so names are compared, and where the name says nothing, the widths. It loads nothing.
+so names are compared, and where the name says nothing, the widths. In Ollama's store the manifest names it. It loads
+nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from webui.errors import GlasshouseError
 from webui.library.gguf_file import parse_gguf_file
 from webui.library.model_names import display_name
+from webui.library.ollama_store import find_projector_blob
 
 _MARK = "mmproj"
 _SAYS_NOTHING = {"", "model", "ggml model", "vision", "audio"}
@@ -28,6 +30,8 @@ class Companion:
 
 def find_mmproj(model: Path, embedding_length: int) -> Companion | None:
     """The one that belongs to `model`; the best known name first. An unreadable one is as good as none."""
+    if (blob := find_projector_blob(model)) is not None:
+        return _read(blob, None)
     try:
         files = sorted(each for each in model.parent.iterdir() if each.suffix.lower() == ".gguf")
     except OSError:
