@@ -39,6 +39,7 @@ from webui.core.model_records import ModelRecords
 from webui.core.model_stores import ModelStores
 from webui.core.planning import create_ladder, create_planner
 from webui.core.response_cache import ResponseCache, create_response_cache
+from webui.core.responses import Responses
 from webui.core.telemetry.telemetry import Telemetry
 from webui.core.telemetry.tracing import create_tracing
 from webui.core.uploads import ObservedUploads
@@ -55,6 +56,7 @@ from webui.store.files import FileStore
 from webui.store.keys import KeyStore
 from webui.store.model_records import ModelRecordStore
 from webui.store.preferences import Preferences
+from webui.store.responses import ResponseStore
 from webui.store.sessions import SessionStore
 from webui.types import ModelFile
 
@@ -85,6 +87,7 @@ class Application:
     chats: Chats
     files: Files
     batches: Batches
+    responses: Responses
     access: Access
     keys: ApiKeys
     inspector: Inspector
@@ -178,6 +181,10 @@ class Application:
         await self.files.open(spare=await self.batches.open())
         self.keys.when_revoked(self.batches.cancel_all)
         closing.push_async_callback(self.batches.close)
+        self.responses = Responses(ResponseStore(database))
+        closing.push_async_callback(self.responses.close)
+        await self.responses.open()
+        self.keys.when_revoked(self.responses.cancel_all)
 
     async def _open(self, closing: AsyncExitStack) -> None:
         settings = self.settings

@@ -1,11 +1,14 @@
-"""OpenAI's dialect, `/v1/*`: models, chat and text completions, embeddings; and `/v1/rerank` beside them."""
+"""OpenAI's dialect, `/v1/*`: models, chat and text completions, responses, embeddings, files, batches; and `/v1/rerank` beside them."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from webui.api.openai import batches, chat, completions, embeddings, files
+from webui.api.openai import batches, chat, completions, embeddings, files, responses
+from webui.api.openai.responses import socket_router
 
 router = APIRouter()
-for _module in (chat, completions, embeddings, files, batches):
+for _module in (chat, completions, responses, embeddings, files, batches):
     router.include_router(_module.router)
+
+__all__ = ["router", "socket_router"]
