@@ -59,6 +59,7 @@ def add_routes(app: FastAPI, application: Application) -> None:
         app.include_router(module.router, dependencies=[_DESCRIBE_KEY])
     for module in (session, docs):
         app.include_router(module.router)
+    app.include_router(openai.socket_router)  # without the description of keys, which FastAPI has for HTTP only
     app.mount("/static", VersionedStaticFiles(directory=STATIC_DIR), name="static")
     app.router.routes.append(ApiFallback(app.router.routes, _API_PREFIXES))
     add_error_handlers(app)
