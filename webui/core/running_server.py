@@ -38,7 +38,7 @@ def write_running_server(data_dir: Path, server: RunningServer) -> None:
     new = data_dir / f"{_FILE}.new"
     with suppress(OSError):
         new.unlink(missing_ok=True)  # whose permissions it had is not asked
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(msgspec.json.encode(server))
         new.replace(data_dir / _FILE)
 
