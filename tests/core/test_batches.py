@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,31 @@ async def test_batches_and_their_files_belong_to_who_sent_them(house: House) -> 
         await house.batches.create(
             OWNER, BatchOrder(endpoint=ENDPOINT, input_file_id=other.id, completion_window="24h", seconds=60)
         )
+
+
+async def test_a_batch_belongs_to_no_request(house: House) -> None:
+    request: ContextVar[str] = ContextVar("request", default="none")
+    request.set("the one that made the batch")
+    seen: list[str] = []
+    answer = house.echo.answer
+
+    async def answer_and_look(endpoint: str, body: bytes, owner: str) -> Answered:
+        seen.append(request.get())
+        return await answer(endpoint, body, owner)
+
+    house.echo.answer = answer_and_look  # type: ignore[method-assign]
+    await house.wait_for_end(await house.begin("one"))
+    assert seen == ["none"]
+
+
+async def test_who_may_not_ask_any_more_has_no_batches_running(house: House) -> None:
+    house.echo.gate.clear()
+    batch = await house.begin("one")
+    await until(lambda: house.echo.num_running)
+    await house.batches.cancel_all("key 2")
+    assert (await house.get(batch)).state == "in_progress"
+    await house.batches.cancel_all(OWNER)
+    assert (await house.wait_for_end(batch)).state == "cancelled"
 
 
 async def test_an_input_that_expires_stays_until_the_batch_is_over(house: House) -> None:

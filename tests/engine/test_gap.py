@@ -45,7 +45,7 @@ def test_other_files_come_first_and_the_first_of_them_go_where_there_is_no_room(
 
 
 def test_a_model_that_was_not_made_for_it_says_so() -> None:
-    with pytest.raises(CannotInfill, match="the beginning and the end and the middle"):
+    with pytest.raises(CannotInfill, match="no token for the beginning, the end and the middle"):
         read(Gap(prefix="x", suffix="y"), marks=GapTokens())
     with pytest.raises(CannotInfill, match="no token for the end"):
         read(Gap(prefix="x", suffix="y"), marks=GapTokens(prefix=PRE, middle=MID))

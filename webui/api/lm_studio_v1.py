@@ -21,6 +21,7 @@ from webui.core.alive import AliveModel
 from webui.core.application import Application
 from webui.core.download_job import DownloadJob, DownloadState
 from webui.errors import AlreadyHere, UnknownModel
+from webui.library.model_card import Capability
 from webui.types import ModelFile
 
 _STATES: dict[DownloadState, str] = {
@@ -57,13 +58,15 @@ class DownloadBody(BaseModel):
 @router.get("", summary="The models, and what is loaded of them")
 async def list_models(application: App) -> dict[str, Any]:
     loaded = {each.model.id: each for each in application.models.alive if each.state == "ready"}
-    entries = []
-    for name, model in await list_usable(application):
-        capabilities = None
-        if model.kind == "chat":
-            capabilities = (await application.catalog.details(model.id)).capabilities
-        entries.append(_entry(name, model, loaded.get(model.id), capabilities, application))
-    return {"models": entries}
+    listed = await list_usable(application)
+    abilities = await application.catalog.abilities([model for _, model in listed])
+    return {
+        "models": [
+            _entry(name, model, can, publisher_of(model, application.settings.models_dir))
+            | {"loaded_instances": [_instance(loaded[model.id])] if model.id in loaded else []}
+            for (name, model), can in zip(listed, abilities, strict=True)
+        ]
+    }
 
 
 @router.post("/load", summary="Load a model")
@@ -133,26 +136,27 @@ def _find_loaded(application: Application, model_id: str) -> AliveModel:
     raise UnknownModel(model_id)
 
 
-def _entry(
-    name: str, model: ModelFile, loaded: AliveModel | None, capabilities: Any, application: Application
-) -> dict[str, Any]:
+def _entry(name: str, model: ModelFile, can: frozenset[Capability], publisher: str) -> dict[str, Any]:
     bits = model.size_bytes * 8 / model.num_parameters if model.num_parameters else None
     entry: dict[str, Any] = {
         "type": _type(model),
-        "publisher": publisher_of(model, application.settings.models_dir),
+        "publisher": publisher,
         "key": name,
         "display_name": model.name,
         "quantization": {"name": model.quantization, "bits_per_weight": round(bits, 2) if bits else None},
         "size_bytes": model.size_bytes,
         "params_string": _count_in_words(model.num_parameters),
-        "loaded_instances": [{"id": model.id, "config": _config(loaded)}] if loaded is not None else [],
         "max_context_length": model.context_train,
         "format": "gguf",
     }
-    if capabilities is None:
+    if model.kind != "chat":
         return entry
-    can = {"vision": "vision" in capabilities, "trained_for_tool_use": "tools" in capabilities}
-    return entry | {"architecture": model.architecture, "capabilities": can, "description": None}
+    capabilities = {"vision": "vision" in can, "trained_for_tool_use": "tools" in can}
+    return entry | {"architecture": model.architecture, "capabilities": capabilities, "description": None}
+
+
+def _instance(alive: AliveModel) -> dict[str, Any]:
+    return {"id": alive.model.id, "config": _config(alive)}
 
 
 def _config(alive: AliveModel) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Lines are OpenAI's. A line that was written is never written again, whoever is k
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -97,7 +98,7 @@ class BatchRecord:
     def _request_id(self, line: Line) -> str:
         return f"batch_req_{self._batch.id.removeprefix('batch_')}_{line.number}"
 
-    async def _write(self, file_id: str, line: Line, record: dict[str, object], usage: Usage) -> None:
+    async def _write(self, file_id: str, line: Line, record: Mapping[str, object], usage: Usage) -> None:
         data = msgspec.json.encode(record)
         with explaining(self._files.path_of(file_id), len(data)):
             await to_its_end(asyncio.to_thread(self._outputs[file_id].append, line.custom_id, data, usage))

@@ -10,6 +10,8 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 
 from webui.core.batch_asking import Answerer, Pause
@@ -131,7 +133,8 @@ class Batches:
     async def cancel_all(self, owner: str) -> None:
         """Of somebody who may not ask any more; what is answered by now is kept."""
         for run in [run for run in self._runs.values() if run.batch.owner == owner]:
-            await run.cancel()
+            with suppress(BatchOver):
+                await run.cancel()
 
     # --- the running ones ------------------------------------------------------------------------------------------
 
@@ -150,5 +153,7 @@ class Batches:
             clock=self._clock,
             pause=self._pause,
         )
-        self._tasks.start(run.run()).add_done_callback(lambda _: self._runs.pop(batch.id, None))
+        # In a context of its own: it belongs to no request, not to that which made it either.
+        task = Context().run(self._tasks.start, run.run())
+        task.add_done_callback(lambda _: self._runs.pop(batch.id, None))
         return run

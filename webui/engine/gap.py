@@ -50,5 +50,6 @@ def _marks(marks: GapTokens) -> tuple[int, int, int]:
     prefix, suffix, middle = marks.prefix, marks.suffix, marks.middle
     if prefix is None or suffix is None or middle is None:
         names = {"the beginning": prefix, "the end": suffix, "the middle": middle}
-        raise CannotInfill(" and ".join(name for name, token in names.items() if token is None))
+        *others, last = [name for name, token in names.items() if token is None]
+        raise CannotInfill(f"{', '.join(others)} and {last}" if others else last)
     return prefix, suffix, middle

@@ -48,13 +48,18 @@ def find_capabilities(header: GgufHeader, fields: GgufFields, words: Iterable[st
         templates = [header.chat_template or "", *(text for _, text in named_templates(fields))]
         if header.chat_template:
             found.add("chat")
-        if any(_TOOLS.search(_code_of(template)) for template in templates):
+        if any(knows_tools(template) for template in templates):
             found.add("tools")
         if any(_THINKING.search(template) for template in templates):
             found.add("thinking")
         if _can_infill(fields, set(words)):
             found.add("infill")
     return frozenset(found)
+
+
+def knows_tools(template: str) -> bool:
+    """Whether a chat template shows tools to the model."""
+    return _TOOLS.search(_code_of(template)) is not None
 
 
 def named_templates(fields: GgufFields) -> tuple[tuple[str, str], ...]:

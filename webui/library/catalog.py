@@ -17,11 +17,13 @@ from pathlib import Path
 
 from webui.errors import CannotDelete, GlasshouseError, UnknownModel, UnreadableModel, UnsupportedModel
 from webui.library.byte_reader import KnownArrays
+from webui.library.capabilities import knows_tools
 from webui.library.card_reader import read_details
+from webui.library.companions import find_mmproj
 from webui.library.find_files import FoundModel, find_models, is_unchanged
 from webui.library.gguf import GgufHeader, read_header
 from webui.library.hub.origin import remove_origin
-from webui.library.model_card import ModelDetails
+from webui.library.model_card import Capability, ModelDetails
 from webui.library.model_names import display_name, unique_ids
 from webui.library.store_places import find_store_folders
 from webui.types import FileKind, ModelFile, StoreKind
@@ -95,6 +97,10 @@ class Catalog:
         except OSError as error:
             raise UnreadableModel(model.path.name, error.strerror or str(error)) from error
 
+    async def abilities(self, models: Sequence[ModelFile]) -> list[frozenset[Capability]]:
+        """For lists: of each, whether it knows tools and sees. No file is read again: less than `details` tell."""
+        return await asyncio.to_thread(lambda: [self._look(model) for model in models])
+
     async def delete(self, model_id: str) -> None:
         """Remove the file (all parts of a split model). Raises UnknownModel or CannotDelete."""
         model = next((each for each in await self.scan() if each.id == model_id), None)
@@ -133,6 +139,15 @@ class Catalog:
         unsupported = None if header.is_adapter else header.unsupported_reason
         problem = str(UnsupportedModel(found.path.name, unsupported)) if unsupported else ""
         return _CachedHeader(found.signature, header, problem or None)
+
+    def _look(self, model: ModelFile) -> frozenset[Capability]:
+        cached = self._headers.get(model.path)
+        header = cached.header if cached is not None else None
+        if header is None or header.model_kind != "chat":
+            return frozenset()
+        found: set[Capability] = {"tools"} if knows_tools(header.chat_template or "") else set()
+        mmproj = find_mmproj(model.path, header.embedding_length)
+        return frozenset(found | {"vision"} if mmproj is not None and mmproj.sees else found)
 
     def _delete(self, model: ModelFile) -> None:
         found = next((each for each in find_models(self._models_dir, (), None) if each.path == model.path), None)
