@@ -1,4 +1,4 @@
-"""OpenAI's dialect, `/v1/*`: models, chat and text completions, responses, embeddings, files, batches; and `/v1/rerank` beside them."""
+"""OpenAI's dialect, `/v1/*`: models, chats, texts, responses, embeddings, files, batches; and `/v1/rerank` beside them."""
 
 from __future__ import annotations
 
