@@ -13,7 +13,21 @@ from fastapi.security import HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from webui.api import adapters, anthropic, docs, health, llama_server, lm_studio, manage, metrics, native, ollama, openai
+from webui.api import (
+    adapters,
+    anthropic,
+    docs,
+    health,
+    llama_server,
+    lm_studio,
+    lm_studio_v1,
+    manage,
+    metrics,
+    native,
+    ollama,
+    openai,
+    plain,
+)
 from webui.api.capture import Capture
 from webui.api.description import describe_refusals
 from webui.api.door import session
@@ -22,8 +36,8 @@ from webui.api.door.gate import Gate
 from webui.api.door.headers import PageNonce, SecurityHeaders
 from webui.api.door.limits import BodyLimit
 from webui.api.door.observe import Observe
-from webui.api.door.route_names import RouteNames
 from webui.api.door.request_ids import RequestIds
+from webui.api.door.route_names import RouteNames
 from webui.api.door.static_files import VersionedStaticFiles
 from webui.api.door.timeouts import BodyTimeout
 from webui.api.errors import add_error_handlers
