@@ -1,4 +1,4 @@
-"""OpenAI's dialect, `/v1/*`: models, chats, texts, responses, embeddings, files, batches; and `/v1/rerank` beside them."""
+"""OpenAI's dialect, `/v1/*`: models, chats, texts, responses, embeddings, files and batches, and `/v1/rerank`."""
 
 from __future__ import annotations
 
