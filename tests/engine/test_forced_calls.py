@@ -97,6 +97,34 @@ def test_several_calls_come_only_where_they_may(compiler: GrammarCompiler) -> No
     assert counts(ToolChoice(mode="required", is_parallel=False)) == {1}
 
 
+def test_a_forced_answer_ends_where_it_begins_to_repeat_a_call() -> None:
+    def call(city: str) -> str:
+        return f'<tool_call>{{"name": "get_weather", "arguments": {{"city": "{city}"}}}}</tool_call>'
+
+    said = call("Bern") + call("Basel") + call("Bern") + call("Bonn")
+    cities = [arguments["city"] for _, arguments in read(families.HERMES, said, choice=REQUIRED).calls]
+    assert cities == ["Bern", "Basel"], "and not a character of the third was told"
+    assert "repeat" in read(families.HERMES, said, choice=REQUIRED).notes[-1]
+    assert len(read(families.HERMES, said).calls) == 4, "a model that calls by itself may have its reasons"
+    open_end = call("Bern") + call("Bernina").removesuffix("</tool_call>")
+    assert len(read(families.HERMES, open_end, choice=REQUIRED).calls) == 2
+
+
+def test_a_forced_call_invents_no_keys(compiler: GrammarCompiler) -> None:
+    """A small model would go on with them until it is cut; what a schema combines or names as free stays so."""
+    place = {"type": "object", "properties": {"x": {"type": "integer", "maximum": 9}}, "required": ["x"]}
+    schema = {"type": "object", "properties": {"at": place, "free": {"type": "object", "additionalProperties": True}}}
+    tools = (Tool(name="f", parameters=json.dumps({**schema, "required": ["at"]})),)
+    dice, names = random.Random(5), set[str]()
+    for _ in range(10):
+        said = babble(begin(compiler, families.MISTRAL_ARGS, REQUIRED, tools=tools), dice)
+        for call in said.split("[TOOL_CALLS]f[ARGS]")[1:]:
+            arguments = json.loads(call)
+            names |= arguments.keys()
+            assert arguments["at"].keys() == {"x"}
+    assert names <= {"at", "free"}
+
+
 def test_with_an_answer_in_json_there_is_either_a_call_or_the_answer(compiler: GrammarCompiler) -> None:
     schema = {
         "type": "object",

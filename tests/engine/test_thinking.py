@@ -31,19 +31,24 @@ SUPPORT: dict[str, tuple[bool, bool, tuple[ThinkingEffort, ...]]] = {
     "Apertus-8B-Instruct": (True, False, ()),
     "ByteDance-Seed-OSS": (True, True, ()),
     "GLM-4.6": (True, True, ()),
+    "GLM-4.7-Flash": (True, True, ()),
     "HuggingFaceTB-SmolLM3-3B": (True, True, ()),
     "MiniMax-M2": (False, True, ()),
     "Qwen-Qwen3-0.6B": (True, True, ()),
+    "Qwen3.5-4B": (True, True, ()),
     "deepseek-ai-DeepSeek-V3.1": (True, False, ()),
     "deepseek-ai-DeepSeek-V3.2": (True, False, ()),
+    "deepseek-ai-DeepSeek-V4": (True, False, ("xhigh",)),
     "google-gemma-4-31B-it": (True, False, ()),
     "ibm-granite-granite-3.3-2B-Instruct": (True, False, ()),
     "llama-cpp-deepseek-r1": (False, True, ()),
     "openai-gpt-oss-120b": (False, True, LOW_TO_HIGH),
+    "openbmb-MiniCPM5-1B": (True, True, ()),
     "unsloth-Apriel-1.5": (False, True, ()),
 }
 OTHERS = ("Qwen-Qwen2.5-7B-Instruct", "Qwen3-Coder", "Mistral-Small-3.2-24B-Instruct-2506", "ibm-granite-granite-4.0",
-          "meetkai-functionary-medium-v3.1", "microsoft-Phi-3.5-mini-instruct", "moonshotai-Kimi-K2",
+          "ibm-granite-granite-4.1", "meetkai-functionary-medium-v3.1", "meetkai-functionary-medium-v3.2",
+          "microsoft-Phi-3.5-mini-instruct", "moonshotai-Kimi-K2",
           "mistralai-Mistral-Nemo-Instruct-2407")  # fmt: skip
 THINKERS = pytest.mark.parametrize("name", SUPPORT)
 ON, OFF = Thinking(is_on=True), Thinking(is_on=False)

@@ -17,6 +17,7 @@ BERN: Calls = [("get_weather", {"city": "Bern", "days": 2})]
 BOTH: Calls = [*BERN, ("find_train", {"to": 'Zürich "HB" <x>', "stops": ["Olten", "Aarau"]})]
 WEATHER = '{"city": "Bern", "days": 2}'
 TRAIN = r'{"to": "Zürich \"HB\" <x>", "stops": ["Olten", "Aarau"]}'
+NS = "]<]minimax[>["
 PYTHON = """get_weather(city="Bern", days=2), find_train(to='Zürich "HB" <x>', stops=["Olten", "Aarau"])"""
 
 SAID: list[tuple[ToolFormat, str, str, Calls]] = [
@@ -120,6 +121,44 @@ SAID: list[tuple[ToolFormat, str, str, Calls]] = [
         "I look.",
         BOTH,
     ),
+    (
+        families.KIMI_3,
+        "<|open|>response<|sep|>I look.<|close|>response<|sep|><|open|>tools<|sep|>"
+        '<|open|>call tool="get_weather" index="1"<|sep|><|open|>argument key="city" type="string"<|sep|>Bern'
+        '<|close|>argument<|sep|><|open|>argument key="days" type="number"<|sep|>2<|close|>argument<|sep|>'
+        "<|close|>call<|sep|><|close|>tools<|sep|><|close|>message<|sep|><|end_of_msg|>",
+        "I look.",
+        BERN,
+    ),
+    (
+        families.MINIMAX_3,
+        f'I look.{NS}<tool_call>\n{NS}<invoke name="get_weather">{NS}<city>Bern{NS}</city>{NS}<days>2{NS}</days>'
+        f'{NS}</invoke>\n{NS}<invoke name="find_train">{NS}<to>Zürich "HB" <x>{NS}</to>{NS}<stops>{NS}<item>Olten'
+        f"{NS}</item>{NS}<item>Aarau{NS}</item>{NS}</stops>{NS}</invoke>\n{NS}</tool_call>",
+        "I look.",
+        BOTH,
+    ),
+    (
+        families.HUNYUAN_3,
+        "<tool_calls:opensource>\n<tool_call:opensource>get_weather<tool_sep:opensource>\n<arg_key:opensource>city"
+        "</arg_key:opensource>\n<arg_value:opensource>Bern</arg_value:opensource>\n<arg_key:opensource>days"
+        "</arg_key:opensource>\n<arg_value:opensource>2</arg_value:opensource>\n</tool_call:opensource>\n"
+        "</tool_calls:opensource>",
+        "",
+        BERN,
+    ),
+    (
+        families.MINICPM,
+        '<function name="get_weather"><param name="city"><![CDATA[Bern]]></param><param name="days">2</param>'
+        "</function>\n"
+        '<function name="find_train"><param name="to"><![CDATA[Zürich "HB" <x>]]></param>'
+        "<param name=\"stops\">['Olten', 'Aarau']</param></function>",
+        "",
+        BOTH,
+    ),
+    (families.FUNCTIONARY_32, f"all\nI look.>>>get_weather\n{WEATHER}>>>find_train\n{TRAIN}", "I look.", BOTH),
+    (families.FUNCTIONARY_32, f"get_weather\n{WEATHER}", "", BERN),
+    (families.OLMO, f"<function_calls>\n{PYTHON.replace(', find', chr(10) + 'find')}\n</function_calls>", "", BOTH),
     (families.PHI, f' functools[{{"name": "get_weather", "arguments": {WEATHER}}}]', "", BERN),
     (families.PHI_MINI, f'<|tool_call|>[{{"name": "get_weather", "arguments": {WEATHER}}}]<|/tool_call|>', "", BERN),
     (

@@ -39,11 +39,13 @@ class AnswerReader:
         self._calls: CallReader | None = None
         if tools:
             self._calls = CallReader(form, tools, is_parallel=choice.is_parallel, can_ask_again=can_ask_again)
+        elif form.frames:
+            self._calls = CallReader(form.without_calls(), ())
         self._repeats = Repeats() if choice.is_forced and choice.is_parallel else None
         self._harmony = None
         if form.is_harmony:
             self._harmony = HarmonyReader(tools, is_parallel=choice.is_parallel, is_thinking=opened is not None)
-        self.marks = frozenset(MARKS if form.is_harmony else form.marks if tools else ())
+        self.marks = frozenset(MARKS if form.is_harmony else form.marks if tools else form.frames)
         """Control tokens' texts that must be fed, which are silent otherwise."""
 
     @property

@@ -43,8 +43,10 @@ MARKS = (
     ThinkMarks("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),  # Apriel, whose prompt opens it
     ThinkMarks("<|think|>", "<|end|><|begin|>assistant"),  # Solar
 )
-_AROUND = {"<response>": "</response>", "": "[END FINAL RESPONSE]"}
-"""What some put around the answer behind their thoughts (Granite 3.3, Apriel)."""
+_AROUND = {"<response>": "</response>", "<answer>": "</answer>", "": "[END FINAL RESPONSE]"}
+"""What some put around the answer behind their thoughts (Granite 3.3 and ERNIE, Hunyuan, Apriel)."""
+_CLOSES = tuple(marks.close for marks in MARKS if marks.close.startswith("</"))
+"""What an answer may begin with where the model had nothing to think (MiniMax M3, GLM 4.7)."""
 
 
 def is_part_of_mark(control_text: str) -> bool:
@@ -118,7 +120,12 @@ class ReasoningSplitter:
                 self._marks = marks if marks.close else None
                 self._is_decided = self._is_bare = True
                 return True
-        self._is_decided = bool(start) and not any(marks.open.startswith(start) for marks in MARKS)
+        if close := next((close for close in _CLOSES if start.startswith(close)), None):
+            self._held = start[len(close) :]
+            self._is_decided = self._is_bare = True
+            return True
+        beginnings = (*(marks.open for marks in MARKS), *_CLOSES)
+        self._is_decided = bool(start) and not any(mark.startswith(start) for mark in beginnings)
         return self._is_decided
 
     def _think(self, marks: ThinkMarks) -> Iterator[ReasoningDelta]:
@@ -136,11 +143,11 @@ class ReasoningSplitter:
         if not self._is_behind_thinking:
             return True
         start = self._held.lstrip()
-        if not start or (len(start) < len("<response>") and "<response>".startswith(start)):
+        if not start or any(first != start and first.startswith(start) for first in _AROUND):
             return False
         self._is_behind_thinking = False
-        if start.startswith("<response>"):
-            self._held, self._last_mark = start.removeprefix("<response>"), _AROUND["<response>"]
+        if first := next((first for first in _AROUND if first and start.startswith(first)), ""):
+            self._held, self._last_mark = start.removeprefix(first), _AROUND[first]
         return True
 
     def _certain_length(self) -> int:

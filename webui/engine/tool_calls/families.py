@@ -7,17 +7,28 @@ read anything itself.
 
 from __future__ import annotations
 
+from webui.engine.tool_calls.element_calls import MARK, read_elements
 from webui.engine.tool_calls.formats import (
     Open,
     Spelling,
     ToolFormat,
+    addressed_section,
     drop,
     either_section,
     json_section,
     named_section,
     tagged_section,
 )
-from webui.engine.tool_calls.tags import CODER_TAGS, DSML_TAGS, GLM_TAGS, INNER_CODER_TAGS, INVOKE_TAGS
+from webui.engine.tool_calls.tags import (
+    CODER_TAGS,
+    DSML_TAGS,
+    GLM_TAGS,
+    HY_TAGS,
+    INNER_CODER_TAGS,
+    INVOKE_TAGS,
+    KIMI_3_TAGS,
+    PARAM_TAGS,
+)
 from webui.engine.tool_calls.whole_calls import WholeSection, read_gemma, read_python, read_python_or_json
 
 _HERMES: dict[str, Open] = {"<tool_call>": json_section("</tool_call>")}
@@ -31,6 +42,10 @@ _FENCES: dict[str, Open] = {
     "```tool_call": json_section("```", is_strict=True),
     "```json": json_section("```", is_strict=True),
 }
+
+_KIMI_3_FRAMES = (
+    "<|open|>response<|sep|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>", "<|end_of_msg|>",
+)  # fmt: skip
 
 # --- the formats ------------------------------------------------------------------------------------------------------
 
@@ -225,9 +240,63 @@ GEMMA_4 = ToolFormat(
     {"<|tool_call>": lambda tools, mark: WholeSection(tools, mark, close="<tool_call|>", read=read_gemma), **_HERMES},
 )
 
+MINIMAX_3 = ToolFormat(
+    "minimax-m3",
+    {
+        f"{MARK}<tool_call>": drop,
+        f"{MARK}</tool_call>": drop,
+        f"{MARK}<invoke": lambda tools, mark: WholeSection(tools, mark, close=f"{MARK}</invoke>", read=read_elements),
+        **_HERMES,
+    },
+)
+KIMI_3 = ToolFormat(
+    "kimi-k3",
+    {
+        **dict.fromkeys(_KIMI_3_FRAMES, drop),
+        "<|open|>tools<|sep|>": drop,
+        "<|close|>tools<|sep|>": drop,
+        "<|open|>call ": tagged_section(KIMI_3_TAGS),
+        **_HERMES,
+    },
+    frames=_KIMI_3_FRAMES,
+)
+HUNYUAN_3 = ToolFormat(
+    "hunyuan-3",
+    {
+        "<tool_calls:opensource>": drop,
+        "</tool_calls:opensource>": drop,
+        "<tool_call:opensource>": tagged_section(HY_TAGS),
+        **_HERMES,
+    },
+)
+MINICPM = ToolFormat("minicpm", {"<function ": tagged_section(PARAM_TAGS), **_HERMES})
+OLMO = ToolFormat(
+    "olmo",
+    {
+        "<function_calls>": lambda tools, mark: WholeSection(
+            tools, mark, close="</function_calls>", read=read_python_or_json
+        ),
+        **_HERMES,
+    },
+)
+FUNCTIONARY_32 = ToolFormat(
+    "functionary-3.2",
+    {">>>": addressed_section("all", named_section(name=r"(?P<name>[\w.-]+)\s*")), **_HERMES},
+    spelling=Spelling("", "\n", "", separator=">>>"),
+    lead=">>>",
+    frames=(">>>",),
+)
+
 _SIGNS: tuple[tuple[ToolFormat, tuple[str, ...]], ...] = (
     (HARMONY, ("<|channel|>", "<|message|>", "<|start|>")),
     (DSML, ("｜DSML｜",)),
+    (KIMI_3, ("<|open|>", "<|sep|>", "<|close|>")),
+    (MINIMAX_3, (MARK, "<invoke name=")),
+    (HUNYUAN_3, ("<tool_sep{}>", "<arg_key{}>")),
+    (HUNYUAN_3, ("<tool_sep:opensource>",)),
+    (FUNCTIONARY_32, (">>>all",)),
+    (MINICPM, ("<function name=", "<param name=")),
+    (OLMO, ("<function_calls>", "</functions>")),
     (DEEPSEEK_R1, ("tool▁call▁begin", "```json")),
     (DEEPSEEK, ("tool▁call▁begin",)),
     (KIMI, ("<|tool_call_begin|>",)),

@@ -36,7 +36,7 @@ class CallReader:
         """`can_ask_again`: a call that cannot be read is no text, but `is_broken`, to be asked for again."""
         self._format = form
         self._can_ask_again = can_ask_again
-        self._num_fed = 0
+        self._num_fed = len(form.lead)
         self._mark = ""
         self._blanks = ""  #: before the mark: no text, unless the mark is none
         self._mark_at = 0  #: where in the text the present section, or those that say nothing right before it, begin
@@ -44,7 +44,7 @@ class CallReader:
         self._lost = ""  #: what begins like a call and could not be read; `held` begins with it
         self._tools = Toolbox(tools)
         self._is_parallel = is_parallel
-        self._held = ""
+        self._held = form.lead
         self._section: Section | None = None
         self._is_marked = False  #: the section began with a mark
         self._has_text = False

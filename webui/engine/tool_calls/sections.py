@@ -20,26 +20,30 @@ _FENCE = re.compile(r"```[a-z_]*\s*")
 class Dropped:
     """A mark that says nothing by itself."""
 
-    is_done = True
     is_mended = False
 
-    def __init__(self) -> None:
+    def __init__(self, following: str = "", *, give_back: str = "") -> None:
+        """`following`: what belongs to the mark. `give_back`: the mark itself, which turned out to be none."""
+        self.is_done = not following and not give_back
         self.rest = ""
+        self._following = following
+        self._lost = give_back
 
     def feed(self, text: str) -> Iterator[Piece]:
-        self.rest += text
-        yield from ()
+        self.is_done, self.rest = True, self.rest + text.removeprefix(self._following)
+        if self._lost:
+            yield Lost(self._lost)
 
     def finish(self, *, is_cut: bool) -> Iterator[Piece]:
         yield from ()
 
 
-class Either:
-    """Waits for the first character: an object or a list is read by one section, everything else by another."""
+class Chosen:
+    """Waits until its beginning tells which section reads it."""
 
-    def __init__(self, make_json: Callable[[], Section], make_other: Callable[[], Section]) -> None:
-        self._make_json = make_json
-        self._make_other = make_other
+    def __init__(self, choose: Callable[[str, bool], Section | None]) -> None:
+        """`choose` makes a section of the text so far, and whether that is all; None while it is not clear."""
+        self._choose = choose
         self._held = ""
         self._section: Section | None = None
 
@@ -56,20 +60,19 @@ class Either:
         return self._section.rest if self._section is not None else ""
 
     def feed(self, text: str) -> Iterator[Piece]:
-        if self._section is None:
-            self._held += text
-            start = self._held.lstrip()
-            if not start:
-                return
-            self._section = self._make_json() if start[0] in "{[" else self._make_other()
-            text = self._held
-        yield from self._section.feed(text)
+        self._held += text
+        if self._section is None and (section := self._choose(self._held, False)) is not None:
+            self._section = section
+        if self._section is not None:
+            held, self._held = self._held, ""
+            yield from self._section.feed(held)
 
     def finish(self, *, is_cut: bool) -> Iterator[Piece]:
         if self._section is None:
-            self._section = self._make_other()
+            self._section = self._choose(self._held, True)
+        if self._section is not None:
             yield from self._section.feed(self._held)
-        yield from self._section.finish(is_cut=is_cut)
+            yield from self._section.finish(is_cut=is_cut)
 
 
 class JsonSection:

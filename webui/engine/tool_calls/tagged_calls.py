@@ -24,10 +24,11 @@ class Tags:
     """How a family writes a call behind its opening mark."""
 
     name: re.Pattern[str]  #: with a group `name`
-    parameter: re.Pattern[str]  #: with groups `name` and, perhaps, `is_text` ("true" or "false")
+    parameter: re.Pattern[str]  #: with groups `name` and, perhaps, `is_text` ("true" or "string": it is)
     last: str  #: how the tag of a parameter ends
     closes_value: str
     closes_call: tuple[str, ...]
+    wraps: tuple[str, str] = ("", "")  #: what may stand around a value
 
 
 class TaggedSection:
@@ -44,6 +45,7 @@ class TaggedSection:
         self._name = ""
         self._parameter: str | None = None
         self._is_text = False
+        self._is_wrapped = False
         self._has_said = False  #: some of the present value
         self._num_parameters = 0
 
@@ -98,7 +100,7 @@ class TaggedSection:
             self._held = self._held[match.end() :]
             lead = "{" if not self._num_parameters else ","
             self._num_parameters += 1
-            self._has_said = False
+            self._has_said = self._is_wrapped = False
             yield Arguments(f"{lead}{json.dumps(self._parameter, ensure_ascii=False)}:")
             return
         for close in self._tags.closes_call:
@@ -117,18 +119,24 @@ class TaggedSection:
     def _wants_text(self, match: re.Match[str]) -> bool:
         told = match.groupdict().get("is_text")
         if told:
-            return told == "true"
+            return told in {"true", "string"}
         kind = self._tools.parameter(self._name, match["name"].strip()).get("type")
         return kind == "string"
 
     # --- values ----------------------------------------------------------------------------------------------------
 
     def _value(self, name: str) -> Iterator[Piece]:
+        opens, _ = self._tags.wraps
+        if opens and not self._has_said and not self._is_wrapped:
+            if self._held.startswith(opens):
+                self._is_wrapped, self._held = True, self._held[len(opens) :]
+            elif opens.startswith(self._held):
+                return
         ends = {mark: at for mark in self._ends if (at := self._held.find(mark)) >= 0}
         if ends:
             mark = min(ends, key=lambda each: ends[each])
             value, self._held = self._held[: ends[mark]], self._held[ends[mark] :]
-            if mark == self._tags.closes_value:
+            if mark == self._closes_value:
                 self._held = self._held[len(mark) :]
             else:
                 self.is_mended = True
@@ -138,7 +146,11 @@ class TaggedSection:
 
     @property
     def _ends(self) -> tuple[str, ...]:
-        return (self._tags.closes_value, *self._tags.closes_call)
+        return (self._closes_value, *(() if self._is_wrapped else self._tags.closes_call))
+
+    @property
+    def _closes_value(self) -> str:
+        return (self._tags.wraps[1] if self._is_wrapped else "") + self._tags.closes_value
 
     def _stream(self) -> Iterator[Piece]:
         """The text that certainly belongs to the value; a line feed at its very beginning or end does not."""
@@ -167,8 +179,8 @@ class TaggedSection:
 
 
 def _may_begin(held: str) -> bool:
-    """Whether a tag or a name can still come of it."""
-    return not re.match(r"[^<]*\s[^<\s]", held)
+    """Whether a tag or a name can still come of it, or attributes."""
+    return not re.match(r"[^<\"]*\s[^<\s\"]", held)
 
 
 def _inner(text: str) -> str:

@@ -37,6 +37,32 @@ INVOKE_TAGS = Tags(
     closes_value="</parameter>",
     closes_call=("</invoke>",),
 )
+HY_TAGS = Tags(
+    name=re.compile(r"(?P<name>[^\s<{]{1,128})\s{0,8}<tool_sep:opensource>\s{0,64}"),
+    parameter=re.compile(
+        r"<arg_key:opensource>(?P<name>[^<]{1,128})</arg_key:opensource>\s{0,64}<arg_value:opensource>"
+    ),
+    last="<arg_value:opensource>",
+    closes_value="</arg_value:opensource>",
+    closes_call=("</tool_call:opensource>",),
+)
+KIMI_3_TAGS = Tags(
+    name=re.compile(r'tool="(?P<name>[^"\n]{1,128})"[^<]{0,64}<\|sep\|>'),
+    parameter=re.compile(
+        r'<\|open\|>argument key="(?P<name>[^"\n]{1,128})"(?:\s{1,8}type="(?P<is_text>[a-z]{1,16})")?\s{0,8}<\|sep\|>'
+    ),
+    last="<|sep|>",
+    closes_value="<|close|>argument<|sep|>",
+    closes_call=("<|close|>call<|sep|>",),
+)
+PARAM_TAGS = Tags(
+    name=INVOKE_TAGS.name,
+    parameter=re.compile(r'<param name="(?P<name>[^">\n]{1,128})"\s{0,8}>'),
+    last=">",
+    closes_value="</param>",
+    closes_call=("</function>",),
+    wraps=("<![CDATA[", "]]>"),
+)
 DSML_TAGS = Tags(
     name=INVOKE_TAGS.name,
     parameter=re.compile(
