@@ -82,6 +82,18 @@ async def test_texts_go_on_in_a_batch_too(official: openai.AsyncOpenAI) -> None:
     assert [errors[name]["body"]["error"]["param"] for name in "bc"] == ["stream", "colour"]
 
 
+async def test_responses_are_made_in_a_batch_too(official: openai.AsyncOpenAI) -> None:
+    url = "/v1/responses"
+    lines = [line("a", url, input="hi"), line("b", url, input="hi", background=True), line("c", url, input=[])]
+    batch = await run(official, *lines, endpoint=url)
+    answer = (await read(official, batch.output_file_id))["a"]["body"]
+    assert (answer["object"], answer["status"]) == ("response", "completed")
+    assert answer["output"][0]["content"][0]["text"] == "word0 word1 word2 word3 "
+    assert batch.usage is not None and batch.usage.output_tokens == 4
+    errors = await read(official, batch.error_file_id)
+    assert [errors[name]["body"]["error"]["param"] for name in "bc"] == ["background", "input"]
+
+
 async def test_bad_lines_fail_a_batch_with_their_numbers(official: openai.AsyncOpenAI) -> None:
     batch = await run(official, ask("a", "hi"), "no json", ask("a", "hi"))
     assert batch.status == "failed" and batch.errors is not None and batch.errors.data is not None

@@ -104,5 +104,7 @@ async def test_scales_of_adapters_hold_for_everybody(client: httpx.AsyncClient, 
 async def test_openais_routes_are_there_without_v1(client: httpx.AsyncClient) -> None:
     assert (await client.post("/chat/completions", json=ask("hi"))).json()["object"] == "chat.completion"
     assert (await client.post("/completions", json={"prompt": "x"})).json()["object"] == "text_completion"
+    assert (await client.post("/responses", json={"input": "hi"})).json()["object"] == "response"
+    assert (await client.post("/responses/input_tokens", json={"input": "hi"})).json()["input_tokens"] == 7
     for path in ("/embeddings", "/rerank", "/reranking", "/v1/reranking"):
         assert (await client.post(path, json={})).status_code == 400  # it says what is missing

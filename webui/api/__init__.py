@@ -54,7 +54,7 @@ _API_PREFIXES = ("/v1/", "/api/", "/manage/")
 _LARGE_BODIES = (f"{uploads.PREFIX}/", blobs.PREFIX, files.PATH)  # go to disk as they come
 _JSON_PATHS = (
     *_API_PREFIXES, "/load_model", "/completion", "/tokenize", "/detokenize", "/apply-template", "/infill",
-    "/models/", "/lora-adapters", "/generate", "/chat", "/embeddings", "/rerank",
+    "/models/", "/lora-adapters", "/generate", "/chat", "/responses", "/embeddings", "/rerank",
 )  # fmt: skip
 # Only for the "Authorize" button of /docs: the gate has checked the key before.
 _DESCRIBE_KEY = Security(HTTPBearer(auto_error=False, description="An API key; not needed on this machine"))

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from fastapi import Request
 
+from webui.api.choices import Change, as_it_is
 from webui.api.dependencies import get_stopping
 from webui.api.gathered import Gathered
 from webui.api.hangup import run_while_connected
@@ -47,9 +48,13 @@ class Asking:
         self._owner = owner
         body.to_generation(owner)
 
-    def ask(self, application: Application, keep_alive: float | None = None) -> Events:
+    def ask(self, application: Application, keep_alive: float | None = None, change: Change = as_it_is) -> Events:
         """The answer's events, for whoever belongs to no HTTP request."""
-        return application.models.generate(self._build, model=self._body.model_name, keep_alive=keep_alive)
+
+        def build(answering: Answering) -> GenerationRequest:
+            return change(self._build(answering))
+
+        return application.models.generate(build, model=self._body.model_name, keep_alive=keep_alive)
 
     async def begin(self, request: Request, application: Application, keep_alive: float | None = None) -> Events:
         """The answer's events, the first of which has come. Raises what is wrong, ClientGone or ServerStopping."""

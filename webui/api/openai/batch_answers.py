@@ -6,6 +6,7 @@ They run only while nobody else asks, and what they have read is dropped again, 
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,13 +18,15 @@ from webui.api.openai.chat import ask_chat
 from webui.api.openai.completions import CompletionRequest, ask_completion
 from webui.api.openai.embeddings import EmbeddingsRequest, collect_embeddings
 from webui.api.openai.request import ChatRequest
+from webui.api.openai.responses.requests import ResponseRequest
+from webui.api.openai.responses.turn import prepare
 from webui.core.application import Application
 from webui.core.batch_asking import RETRY_SECONDS, Answered
 from webui.core.batch_room import would_disturb
 from webui.errors import EngineBusy, GlasshouseError
 from webui.types import GenerationRequest, Priority
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -60,9 +63,21 @@ class BatchAnswerer:
             case "/v1/embeddings":
                 wanted = EmbeddingsRequest.model_validate(body)
                 return await collect_embeddings(wanted, self._application, owner, priority=Priority.IDLE)
+            case "/v1/responses":
+                return await self._respond(ResponseRequest.model_validate(body), owner)
             case _:
                 raise ParameterError("endpoint", f"There are no batches for {endpoint}.")
         return msgspec.json.encode(await question.collect())
+
+    async def _respond(self, body: ResponseRequest, owner: str) -> bytes:
+        if body.background:
+            raise ParameterError("background", "A batch is in the background anyway. Leave “background” out.")
+        turn = await prepare(body, owner, self._application)
+        events = turn.asking.ask(self._application, body.keep_alive, in_background)
+        async with aclosing(turn.tell(events)) as told:
+            async for _ in told:
+                pass
+        return msgspec.json.encode(turn.reply.object)
 
     async def _check_room(self, model: object) -> None:
         """Raises EngineBusy while somebody's model would have to go; then the request waits."""
