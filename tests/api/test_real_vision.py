@@ -89,6 +89,8 @@ async def test_an_image_is_seen_in_every_dialect(client: httpx.AsyncClient) -> N
     path, body = ask("openai", SEES, DOG)
     assert said("openai", (await client.post(path, json=body)).json()) != said("openai", answers["openai"])
     assert "vision" in (await client.post("/api/show", json={"model": SEES})).json()["capabilities"]
+    entries = (await client.get("/api/v0/models")).json()["data"]
+    assert {entry["id"]: entry["type"] for entry in entries}[SEES] == "vlm"
 
 
 @pytest.mark.asyncio(loop_scope="module")

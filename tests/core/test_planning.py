@@ -13,6 +13,8 @@ from msgspec import structs
 
 from tests.core.fake_engine import PLAN, model_file
 from tests.engine.tiny_embedding_models import write_bert
+from tests.engine.tiny_models import write_tiny_model
+from tests.engine.tiny_projectors import write_tiny_projector
 from tests.library.gguf_files import write_model
 from webui.config import Settings
 from webui.core.neighbours import Footprint, Neighbours, memory_beside, memory_without
@@ -133,6 +135,29 @@ def test_a_draft_model_is_left_out_where_it_cannot_guess(settings: Settings, tmp
     assert draft_plan(settings, other).options.draft_model_path is None, "it does not even know the words"
     with pytest.raises(LoadFailed, match=r"draft model .*gone\.gguf cannot be read"):
         draft_plan(settings, tmp_path / "gone.gguf")
+
+
+def vision_model(folder: Path) -> ModelFile:
+    model = write_tiny_model(folder, "llama")
+    write_tiny_projector(folder, "mlp").rename(folder / "mmproj-tiny-llama.gguf")
+    return ModelFile(id="v", name="Tiny", path=model, size_bytes=model.stat().st_size, source="local")
+
+
+def test_a_projector_is_named_in_full_and_counted(settings: Settings, tmp_path: Path) -> None:
+    target, none = Target(vision_model(tmp_path)), Neighbours()
+    memory = Memory(ram_total=16 * GB, ram_free=12 * GB)
+    seeing = create_planner(settings, lambda: memory)(target, none)
+    assert seeing.options.mmproj_path == str((tmp_path / "mmproj-tiny-llama.gguf").resolve())
+    blind = create_planner(settings.model_copy(update={"vision": False}), lambda: memory)(target, none)
+    assert blind.options.mmproj_path is None
+    assert seeing.ram_needed - blind.ram_needed > 96 << 20
+
+
+def test_a_model_whose_projector_does_not_fit_is_loaded_without_it(settings: Settings, tmp_path: Path) -> None:
+    needed = create_planner(settings, lambda: Memory(ram_total=16 * GB, ram_free=12 * GB))
+    blind = needed(Target(vision_model(tmp_path), ctx=512, slots=1), Neighbours()).ram_needed - (64 << 20)
+    tight = create_planner(settings, lambda: Memory(ram_total=blind, ram_free=blind))
+    assert tight(Target(vision_model(tmp_path), ctx=512, slots=1), Neighbours()).options.mmproj_path is None
 
 
 def test_a_file_that_the_catalog_calls_unusable_is_not_started(settings: Settings) -> None:

@@ -24,6 +24,7 @@ class SlowVision:
     may_look: threading.Event = field(default_factory=threading.Event)
     threads: set[str] = field(default_factory=set)
     seen: set[bytes] = field(default_factory=set)
+    order: list[bytes] = field(default_factory=list)
 
     def look(self, image: Image) -> tuple[list[int] | ImagePart, ...]:
         self.threads.add(threading.current_thread().name)
@@ -31,6 +32,7 @@ class SlowVision:
         if image.data == b"broken":
             raise InvalidRequest("The image is damaged.")
         self.seen.add(image.data)
+        self.order.append(image.data)
         return ([ord("<")], ImagePart(image.data, image_ids(image.data, ROWS), False, b"", ROWS), [ord(">")])
 
     def known_count(self, image: Image) -> int | None:
@@ -60,6 +62,16 @@ def test_others_are_answered_while_an_image_is_looked_at() -> None:
     play(script, vision=vision)
     assert script.end(1).usage.prompt_tokens == script.end(2).usage.prompt_tokens + len("What is it?<>") - 2 + ROWS
     assert vision.threads == {"images", "MainThread"}, "the loop asks only for what is known"
+
+
+def test_who_has_many_images_does_not_hold_up_who_has_one() -> None:
+    many = tuple(Image(data=b"%d" % number) for number in range(10))
+    album = msgspec.structs.replace(ask(1).request, messages=(Message(role="user", content="Which?", images=many),))
+    script, vision = Script(Generate(request_id=1, request=album), show(2), ask(3)), SlowVision()
+    let_look_when_ended(script, vision, 3)
+    play(script, vision=vision)
+    assert vision.order.index(b"cat") <= 2
+    assert script.end(1).reason == script.end(2).reason == "length"
 
 
 def test_what_is_cancelled_while_it_is_looked_at_ends_at_once() -> None:

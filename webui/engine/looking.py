@@ -35,8 +35,9 @@ class Glance:
     """A request and what of it must be looked at first."""
 
     command: Looked
-    images: list[Image]
+    images: list[Image]  #: still to be looked at, at least one in the beginning
     arrived_at: float
+    num_tokens: int = 0  #: that stand for those that were
     kept: list[object] = field(default_factory=list)  #: what was made of them, until the request has ended
     is_paused: bool = False
     is_cancelled: bool = False
@@ -107,24 +108,25 @@ class Looking:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while True:
             glance = self._asked.get()
-            try:
-                self._look_at_images(glance)
-            except GlasshouseError:
-                pass  # the loop will hear of it, too
-            except Exception:  # a strange image must not end the thread
-                logger.exception("An image could not be looked at")
-            self._done.put(glance)
-            self._something_done.set()
+            if self._look_at_one(glance):
+                self._asked.put(glance)  # one image each in turn: who has many does not hold up who has one
+            else:
+                self._done.put(glance)
+                self._something_done.set()
 
-    def _look_at_images(self, glance: Glance) -> None:
-        """The newest first: what is too much, the oldest, may be left out."""
-        num_tokens = 0
-        for image in reversed(glance.images):
-            if glance.is_cancelled or num_tokens > self._max_tokens:
-                break
+    def _look_at_one(self, glance: Glance) -> bool:
+        """The newest first: what is too much, the oldest, may be left out. Returns whether there is more to look at."""
+        image = glance.images.pop()
+        try:
             self._vision.look(image)
-            glance.kept.append(self._vision.keep(image))
-            num_tokens += self._vision.known_count(image) or 0
+        except GlasshouseError:
+            return False  # the loop will hear of it, too
+        except Exception:  # a strange image must not end the thread
+            logger.exception("An image could not be looked at")
+            return False
+        glance.kept.append(self._vision.keep(image))
+        glance.num_tokens += self._vision.known_count(image) or 0
+        return bool(glance.images) and not glance.is_cancelled and glance.num_tokens <= self._max_tokens
 
 
 def request_of(command: Looked) -> GenerationRequest | None:
