@@ -9,6 +9,7 @@ import pytest
 
 from tests.engine.house import House, alone
 from webui.engine.image_span import ImagePart, ImageSpan, image_ids
+from webui.engine.scheduler import STEPS_SCATTERED
 from webui.engine.sequence import Sequence
 from webui.errors import ContextTooLong
 
@@ -91,6 +92,23 @@ def test_a_prefix_never_ends_inside_an_image() -> None:
     house.run()
     assert again.num_cached_tokens == len("see ") + cat.count
     assert {first, second, again} <= set(house.ended)
+
+
+def test_who_reads_images_is_moved_only_afterwards() -> None:
+    house = House(slots=3, kv=450, context=150, batch=8, layout="separate")
+    ask(house, "hello" * 21, answer=44)  # the shorter of the outer two is moved
+    short = ask(house, "hi", answer=2)
+    reader = ask(house, "see ", image("cat", 80), "?", answer=40)
+    while short not in house.ended:
+        house.step()
+    assert reader.slot == 2
+    while not reader.is_running:
+        assert reader.slot == 2
+        house.step()
+    for _ in range(STEPS_SCATTERED + 2):
+        house.step()
+    assert reader.slot == 1
+    house.run()
 
 
 def test_an_image_that_no_memory_holds_is_a_typed_error() -> None:

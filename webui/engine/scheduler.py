@@ -210,7 +210,7 @@ class Scheduler:
             return
         gaps = [slot for slot in self._slots if slots[0] < slot.id < slots[-1] and slot.is_idle]
         outer = min((self._slots[slots[0]], self._slots[slots[-1]]), key=lambda slot: len(slot.tokens))
-        if gaps:
+        if gaps and not _is_among_images(outer.sequence):
             self._can_move = self.cache.move(outer, min(gaps, key=lambda slot: (bool(slot.tokens), slot.last_used)))
 
     def _interrupt_youngest(self) -> None:
@@ -419,3 +419,8 @@ class Scheduler:
     def _room(self, num_planned: int, *, at_least: int = 1) -> int:
         """Free cells behind those already planned for; drops idle prefixes to reach `at_least`, as far as that goes."""
         return self.cache.free(num_planned + at_least) - num_planned
+
+
+def _is_among_images(sequence: Sequence | None) -> bool:
+    """Whether what it has read may end in an image, whose places some memories cannot copy by their number."""
+    return sequence is not None and bool(sequence.images) and not sequence.is_running
