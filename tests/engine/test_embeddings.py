@@ -291,6 +291,23 @@ def test_background_work_goes_behind_a_program(runners: Runners) -> None:
     assert [report.request_id for report in script.reports if isinstance(report, Embedded)] == [2, 1]
 
 
+def test_what_nobody_waits_for_is_never_in_a_batch_with_others(
+    runners: Runners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, batches = runners("mean"), []
+
+    def compute(rows: list[list[int]]) -> Any:
+        batches.append({tuple(row) for row in rows})
+        return LlamaEmbeddingRunner.compute(runner, rows)
+
+    monkeypatch.setattr(runner, "compute", compute)
+    script = play(
+        runner, embed(1, *["red"] * 9, priority=Priority.IDLE), embed(2, *["the sea"] * 9, priority=Priority.API)
+    )
+    assert [report.request_id for report in script.reports if isinstance(report, Embedded)] == [2, 1]
+    assert all(len(kinds) == 1 for kinds in batches)
+
+
 def test_a_cancelled_request_is_gone_before_the_next_batch(runners: Runners) -> None:
     class Counting(LlamaEmbeddingRunner):
         """The same runner; the cancel comes while it computes the first batch."""

@@ -16,6 +16,7 @@ from webui.store.batches import Batch
 
 DEATHS = 3  #: of the engine that one request may cost
 RETRY_SECONDS = 20.0  #: after something that passes: a full disk, a model that a person unloaded
+DEATH_SECONDS = 2.0  #: after an engine died; the next request starts it again
 _UNEXPECTED = "Something went wrong inside Glasshouse. The server's log says what; the request can be tried again."
 
 _log = logging.getLogger(__name__)
@@ -48,12 +49,13 @@ async def ask(answerer: Answerer, batch: Batch, body: bytes, pause: Pause) -> An
     """The answer, or why there is none."""
     num_deaths = 0
     for waited in itertools.count(1):
+        seconds = RETRY_SECONDS
         try:
             return await answerer.answer(batch.endpoint, body, batch.owner)
         except (EngineBusy, EngineStopped, LoadOvertaken) as error:
             _log.debug("A request of the batch %s waits (%s) for the %d. time", batch.id, error.code, waited)
         except EngineDied as error:
-            num_deaths += 1
+            num_deaths, seconds = num_deaths + 1, DEATH_SECONDS
             if num_deaths == DEATHS:
                 return answerer.refuse(batch.endpoint, error)
         except GlasshouseError as error:
@@ -61,5 +63,5 @@ async def ask(answerer: Answerer, batch: Batch, body: bytes, pause: Pause) -> An
         except Exception:  # noqa: BLE001 - the edge of a request: the others must go on
             _log.exception("A request of the batch %s failed", batch.id)
             return answerer.refuse(batch.endpoint, GlasshouseError(_UNEXPECTED))
-        await pause(RETRY_SECONDS)
+        await pause(seconds)
     raise AssertionError("counting does not end")

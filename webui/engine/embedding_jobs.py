@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from webui.engine.fairness import FairShare, Flow
 from webui.engine.protocol import Embed, Rerank
+from webui.types import Priority
 
 MAX_JOBS = 256  #: open requests; whoever comes then is told to come later
 
@@ -29,6 +30,11 @@ class Job:
         self._next = 0
         self._num_done = 0
         self._peeked: list[int] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nobody waits for it."""
+        return self.flow[1] is Priority.IDLE
 
     @property
     def has_more(self) -> bool:
@@ -95,10 +101,10 @@ class JobTable:
         self._fair.leave(job.flow)
 
     def next_job(self) -> Job | None:
-        """Whose input comes next; None when every input is in a batch. Requests of one flow take turns by tokens, too:
-        somebody's search does not wait until all that they index is done."""
+        """Whose input comes next; None when every input is in a batch. What nobody waits for comes last. Within a flow
+        requests take turns by tokens, too: somebody's search does not wait until all that they index is done."""
         waiting = (job for job in self._jobs.values() if job.has_more)
-        return min(waiting, key=lambda job: (self._fair.served(job.flow), job.num_tokens), default=None)
+        return min(waiting, key=lambda job: (job.is_idle, self._fair.served(job.flow), job.num_tokens), default=None)
 
     def take(self, job: Job) -> Item:
         """The next input of `job`, on its flow's account."""

@@ -183,10 +183,13 @@ class EmbeddingLoop:
     # --- a batch ---------------------------------------------------------------------------------------------------
 
     def _fill_batch(self) -> list[Item]:
-        """Inputs for one batch. One that is longer than a batch usually is goes alone."""
+        """Inputs for one batch. One that is longer than a batch usually is goes alone, and what nobody waits for never
+        makes the batch of others longer."""
         batch: list[Item] = []
         room = self._batch_tokens
         while len(batch) < self._runner.info.options.num_slots and (job := self._jobs.next_job()) is not None:
+            if batch and job.is_idle and not batch[0].job.is_idle:
+                break
             try:
                 tokens = job.peek()
             except GlasshouseError as error:
