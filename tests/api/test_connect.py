@@ -24,7 +24,7 @@ async def test_a_program_is_told_the_address_that_it_can_reach(
     assert (await client.get("/manage/connect/netscape")).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["openai-python", "anthropic-python", "ollama-python"])
+@pytest.mark.parametrize("name", ["openai-python", "codex", "anthropic-python", "ollama-python"])
 async def test_what_a_program_would_ask_works(client: httpx.AsyncClient, name: str) -> None:
     result = (await client.post(f"/manage/connect/{name}/test", json={})).json()
     words = {step["use"]: step["words"] for step in result["steps"]}

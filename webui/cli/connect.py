@@ -15,7 +15,6 @@ from webui.cli.output import Column, Output
 from webui.core.connect import Step, find_client, try_client
 from webui.core.connect.place import NO_KEY
 
-_KINDS = {"library": "library", "terminal": "terminal", "editor": "editor", "chat": "chat", "home": "home"}
 _SPEAKS = {"openai": "OpenAI", "responses": "OpenAI Responses", "anthropic": "Anthropic", "ollama": "Ollama"}
 _MARKS = {"ok": ("✓", "green"), "note": ("•", "yellow"), "failed": ("✗", "red"), "skipped": ("-", "dim")}
 
@@ -51,7 +50,7 @@ async def _list(door: Door, output: Output) -> None:
         output.json(clients)
         return
     columns = (Column("CLIENT"), Column("NAME", 1), Column("KIND", 2), Column("SPEAKS", 3))
-    rows = [[each["id"], each["name"], _KINDS[each["kind"]], _SPEAKS[each["speaks"]]] for each in clients]
+    rows = [[each["id"], each["name"], each["kind"], _SPEAKS[each["speaks"]]] for each in clients]
     output.table(columns, rows)
     output.note("What one of them needs: glasshouse connect CLIENT")
 
