@@ -39,7 +39,10 @@ class KeyInUse:
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """One request that counts, from its beginning to its end. Raises RateLimited."""
+        """One request that counts, from its beginning to its end. Raises RateLimited, and InvalidKey once the key has
+        expired: a socket may have been opened before."""
+        if self.key.is_expired():
+            raise InvalidKey("expired")
         with self._limiter.admit():
             self._note(num_requests=1)
             yield

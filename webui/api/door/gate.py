@@ -29,7 +29,8 @@ from webui.api.door.keyed import POLICY_VIOLATION, add_limits, run_under_key
 from webui.api.door.scopes import SOCKET, Need, counts, need_of
 from webui.api.errors import ForeignHost, error_response
 from webui.config import Settings
-from webui.errors import ForbiddenOrigin, GlasshouseError, RateLimited, SignInRequired
+from webui.core.key_in_use import KeyInUse
+from webui.errors import ForbiddenOrigin, GlasshouseError, InvalidKey, RateLimited, SignInRequired
 
 
 class Visitors(People, Protocol):
@@ -57,27 +58,32 @@ class Gate:
         headers = Headers(scope=scope)
         method = scope.get("method", SOCKET)
         need = need_of(method, scope["path"], wants_page="text/html" in headers.get("accept", ""))
-        caller: Caller | None = None
         try:
             is_guest = self._check_origin(headers)
             caller = await self._callers.identify(scope, headers, need, is_guest=is_guest)
             _note(caller, scope)
             caller.refuse_without(need)
-            await self._let_in(caller, need, scope, receive, send)
         except GlasshouseError as error:
             if isinstance(error, SignInRequired) and (token := await self._admit_first(scope, headers)):
                 await welcome(scope, token)(scope, receive, send)
             else:
-                await _refuse(error, caller, scope, receive, send)
-
-    async def _let_in(self, caller: Caller, need: Need, scope: Scope, receive: Receive, send: Send) -> None:
+                await _refuse(error, scope, receive, send)
+            return
         if caller.key is not None:
-            is_counted = counts(scope.get("method", SOCKET), need)
-            await run_under_key(self._app, caller.key, scope, receive, send, is_counted=is_counted)
+            await self._let_in(caller.key, need, scope, receive, send)
             return
         if caller.session is not None and scope["type"] == "websocket":
             receive = self._until_signed_out(caller.session, receive, send)
         await self._app(scope, receive, send)
+
+    async def _let_in(self, key: KeyInUse, need: Need, scope: Scope, receive: Receive, send: Send) -> None:
+        is_counted = counts(scope.get("method", SOCKET), need)
+        try:
+            await run_under_key(self._app, key, scope, receive, send, is_counted=is_counted)
+        except RateLimited as error:
+            await _refuse(error, scope, receive, send, key)
+        except InvalidKey as error:
+            await _refuse(error, scope, receive, send)
 
     def _until_signed_out(self, token: str, receive: Receive, send: Send) -> Receive:
         """A page's socket lives for hours; its session may end before (signed out, passphrase changed).
@@ -123,7 +129,9 @@ def _note(caller: Caller, scope: Scope) -> None:
     state["admit"] = nullcontext if caller.key is None else caller.key.admit
 
 
-async def _refuse(error: GlasshouseError, caller: Caller | None, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(
+    error: GlasshouseError, scope: Scope, receive: Receive, send: Send, limited: KeyInUse | None = None
+) -> None:
     headers = Headers(scope=scope)
     if scope["type"] == "websocket":
         await receive()  # the connect
@@ -136,8 +144,8 @@ async def _refuse(error: GlasshouseError, caller: Caller | None, scope: Scope, r
         target = scope["path"] + (f"?{query}" if query else "")
         response = RedirectResponse(f"/signin?next={quote(target, safe='')}", status_code=303)
     response.headers["Cache-Control"] = "no-store"
-    if isinstance(error, RateLimited) and caller is not None and caller.key is not None:
-        add_limits(response.headers, caller.key)
+    if limited is not None:
+        add_limits(response.headers, limited)
     await response(scope, receive, send)
 
 

@@ -52,7 +52,7 @@ TABLE = (
     Line("inference", "/api/v0/"),
     *(Line("inference", f"/api/{name}") for name in ("chat", "generate", "embed", "embeddings")),
     *(Line("inference", path) for path in ("/generate", "/generate/", "/chat", "/chat/", "/embeddings")),
-    *(Line("inference", path) for path in ("/completion", "/completions", "/infill")),
+    *(Line("inference", path) for path in ("/completion", "/completions", "/infill", "/responses", "/responses/")),
     *(Line("inference", path) for path in ("/tokenize", "/detokenize", "/apply-template", "/rerank", "/reranking")),
     *(Line("inference", path, _READS) for path in ("/props", "/lora-adapters")),
     # --- loading, fetching and deleting them ---

@@ -17,9 +17,9 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    requests_per_minute: int | None = Field(None, ge=1, le=10**9)
-    tokens_per_minute: int | None = Field(None, ge=1, le=10**9, description="Of prompts and answers together")
-    concurrent_requests: int | None = Field(None, ge=1, le=10**9, description="Answers at once")
+    requests_per_minute: int | None = Field(default=None, ge=1, le=10**9)
+    tokens_per_minute: int | None = Field(default=None, ge=1, le=10**9, description="Of prompts and answers together")
+    concurrent_requests: int | None = Field(default=None, ge=1, le=10**9, description="Answers at once")
 
 
 class NewKey(BaseModel):
@@ -31,7 +31,7 @@ class NewKey(BaseModel):
         description="inference: ask models. models: load, download and delete them. admin: everything, keys and chats "
         "included",
     )
-    limits: Limits = Field(default_factory=Limits)
+    limits: Limits = Limits()
     expires_days: float | None = Field(None, gt=0, le=3650, description="Days until it ends; default: never")
 
 
