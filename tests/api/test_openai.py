@@ -119,8 +119,8 @@ async def test_an_engine_that_dies_ends_the_stream_with_a_sentence(client: httpx
 
 
 async def test_what_is_not_supported_is_said(client: httpx.AsyncClient) -> None:
-    response = await client.post(URL, json=ask("hi", functions=[{"name": "f"}]))
-    assert (response.status_code, response.json()["error"]["param"]) == (400, "functions")
+    response = await client.post(URL, json=ask("hi", modalities=["audio"]))
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "modalities")
     assert "not supported yet" in response.json()["error"]["message"]
 
 

@@ -66,8 +66,6 @@ def test_no_model_means_the_current_one(name: str | None) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("functions", [{"name": "f"}]),
-        ("function_call", {"name": "f"}),
         ("modalities", ["audio"]),
         ("guided_regex", "a+"),
     ],

@@ -15,6 +15,7 @@ from webui.api.anthropic.models import AnthropicModel, AnthropicModelList, anthr
 from webui.api.choices import Change, as_it_is, vary
 from webui.api.dependencies import App, Owner
 from webui.api.named_models import list_usable
+from webui.api.openai.functions import FunctionWords
 from webui.api.openai.reply import Completion
 from webui.api.openai.request import ChatRequest
 from webui.api.openai.respond import Question, Words, respond
@@ -142,7 +143,8 @@ class _Asking:
         """Called after the first event: only then it is certain who answers."""
         if self._answering is None:
             raise RuntimeError("nobody answers yet")
-        return self._says(self._answering, self._body.n or 1)
+        words = self._says(self._answering, self._body.n or 1)
+        return FunctionWords(words) if self._body.has_functions else words
 
 
 def _model_object(name: str, model: ModelFile) -> ModelObject:

@@ -14,8 +14,9 @@ from webui.api.adapters import LoraChoice
 from webui.api.errors import ParameterError, UnsupportedParameter
 from webui.api.images import MessageContent, read_image_url
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
+from webui.api.openai.functions import FunctionFields, old_call, pair_functions
 from webui.api.openai.sampling import SamplingFields
-from webui.api.openai.tools import CallOfMessage, ToolFields, name_results
+from webui.api.openai.tools import CalledFunction, CallOfMessage, name_results
 from webui.api.thinking import ThinkingFields
 from webui.core.adapters import MAX_ADAPTERS, AdapterChoice
 from webui.store.model_values import ModelDefaults
@@ -25,13 +26,12 @@ MAX_MESSAGES = 8192  # llama.cpp's tokenizer takes quadratic time in the turns o
 MAX_CHOICES = 8
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
+    "function": "tool",
 }  # fmt: skip
 _LABELS = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
 )
 _WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
-    "functions": ([],),
-    "function_call": ("none", "auto"),
     "modalities": (["text"],),
 }
 
@@ -52,24 +52,29 @@ class ChatMessage(BaseModel):
 
     role: str
     content: str | list[ContentPart] | None = None
-    name: str | None = Field(None, description="Taken, but not shown to the model")
+    name: str | None = Field(None, description="Taken, but not shown to the model; of a function's result: whose")
     reasoning_content: str | None = Field(None, description="An assistant's thoughts, for templates that show them")
     tool_calls: list[CallOfMessage] | None = None
     tool_call_id: str | None = Field(None, description="Of a tool's result: the call that it answers")
+    function_call: CalledFunction | None = Field(None, description="A call in the old shape")
 
     def to_message(self, index: int) -> Message:
         where = f"messages.{index}"
         if self.role not in _ROLES:
             raise ParameterError(f"{where}.role", f"“{self.role}” is not a role: use system, user, assistant or tool.")
-        if self.tool_calls and self.role != "assistant":
+        if (self.tool_calls or self.function_call) and self.role != "assistant":
             raise ParameterError(f"{where}.tool_calls", "Only an assistant's message has tool calls.")
         content = self._content(where)
+        calls = [call.to_call() for call in self.tool_calls or ()]
+        if self.function_call is not None:
+            calls.append(old_call(self.function_call, index))
         return Message(
             role=_ROLES[self.role],
             content=content.text,
             images=content.images,
-            tool_calls=tuple(call.to_call() for call in self.tool_calls or ()),
+            tool_calls=tuple(calls),
             tool_call_id=self.tool_call_id or "",
+            name=self.name or "" if self.role == "function" else "",
             reasoning=self.reasoning_content or "" if self.role == "assistant" else "",
         )
 
@@ -104,7 +109,7 @@ class ChatBody(BaseModel):
     stream_options: StreamOptions | None = None
 
 
-class ChatRequest(SamplingFields, ToolFields, ThinkingFields, ChatBody):
+class ChatRequest(SamplingFields, FunctionFields, ThinkingFields, ChatBody):
     """A chat completion to be made. Null means "not given"; the defaults are those of a quiet chat."""
 
     model_config = ConfigDict(
@@ -144,7 +149,8 @@ class ChatRequest(SamplingFields, ToolFields, ThinkingFields, ChatBody):
         self, owner: str, adapters: tuple[LoraAdapter, ...] = (), defaults: ModelDefaults | None = None
     ) -> GenerationRequest:
         """`defaults`: of the model that answers, for what the request does not say."""
-        messages = name_results(tuple(message.to_message(index) for index, message in enumerate(self.messages)))
+        messages = tuple(message.to_message(index) for index, message in enumerate(self.messages))
+        messages = name_results(pair_functions(messages))
         messages, continuation = self._split_continuation(messages)
         if defaults is not None and defaults.system_prompt and not any(each.role == "system" for each in messages):
             messages = (Message(role="system", content=defaults.system_prompt), *messages)
