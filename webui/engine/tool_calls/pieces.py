@@ -56,6 +56,30 @@ class Section(Protocol):
         """The answer has ended. `is_cut`: not by the model, so what is open stays open."""
 
 
+class MarkedSection:
+    """What sections have in common: the mark that opened them, what they hold, and how they end."""
+
+    def __init__(self, tools: Toolbox, mark: str) -> None:
+        self.is_done = False
+        self.rest = ""
+        self._is_mended = False
+        self._tools = tools
+        self._mark = mark
+        self._held = ""
+
+    @property
+    def is_mended(self) -> bool:
+        return self._is_mended
+
+    def _end(self, rest: str) -> None:
+        self.is_done, self.rest = True, rest
+
+    def _give_up(self) -> Piece:
+        """It was no call: the mark is text, and behind it what is held is read again."""
+        self._end(self._held)
+        return Lost(self._mark)
+
+
 class Toolbox:
     """The tools of one request, by name."""
 

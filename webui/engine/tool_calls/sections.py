@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from webui.engine.tool_calls.json_calls import JsonCalls
 from webui.engine.tool_calls.lenient_json import LenientJson, Part
-from webui.engine.tool_calls.pieces import Arguments, Begun, Lost, Piece, Section, Toolbox
+from webui.engine.tool_calls.pieces import Arguments, Begun, Lost, MarkedSection, Piece, Section, Toolbox
 
 MAX_HEADER = 300  #: characters between a mark and the arguments, a name above all
 _FENCE = re.compile(r"```[a-z_]*\s*")
@@ -75,30 +75,25 @@ class Chosen:
             yield from self._section.finish(is_cut=is_cut)
 
 
-class JsonSection:
+class JsonSection(MarkedSection):
     """An object or a list of them, perhaps in a fence of code."""
 
     def __init__(
         self, tools: Toolbox, mark: str = "", *, closes: tuple[str, ...] = (), is_strict: bool = False
     ) -> None:
         """`mark`: what opened the section, given back when it is no call. `is_strict`: see JsonCalls."""
-        self.is_done = False
-        self.rest = ""
-        self._mark = mark
+        super().__init__(tools, mark)
         self._closes = closes
         self._raw: list[str] = [mark]
         self._is_strict = is_strict
-        self._tools = tools
         self._json = LenientJson(closes)
         self._calls = JsonCalls(tools, is_strict=is_strict)
-        self._was_mended = False
-        self._held = ""
         self._has_begun_json = False
 
     @property
     def is_mended(self) -> bool:
         is_mended = self._json.is_mended or self._calls.is_mended
-        return self._was_mended or (self._calls.has_begun and is_mended)
+        return self._is_mended or (self._calls.has_begun and is_mended)
 
     def feed(self, text: str) -> Iterator[Piece]:
         self._raw.append(text)
@@ -146,7 +141,7 @@ class JsonSection:
     def _give_up(self) -> Piece:
         """What was read is text; behind it there may be another call."""
         raw = "".join(self._raw)
-        self.is_done, self.rest = True, self._json.held
+        self._end(self._json.held)
         return Lost(raw[: len(raw) - len(self.rest)])
 
     def _close(self, following: str) -> Iterator[Piece]:
@@ -154,7 +149,7 @@ class JsonSection:
         self._json.held = following
         start = following.lstrip()
         if not self._is_strict and (another := start.lstrip(";, \t\r\n")).startswith("{"):
-            self._was_mended = self.is_mended
+            self._is_mended = self.is_mended
             self._json = LenientJson(self._closes)
             self._calls = JsonCalls(self._tools, is_strict=False)
             self._raw = [another]
@@ -164,13 +159,13 @@ class JsonSection:
             return
         for close in self._closes:
             if start.startswith(close):
-                self.is_done, self.rest = True, start[len(close) :]
+                self._end(start[len(close) :])
                 return
         if not self._closes or (start and not any(close.startswith(start) for close in self._closes)):
-            self.is_done, self.rest = True, following
+            self._end(following)
 
 
-class NamedSection:
+class NamedSection(MarkedSection):
     """A name, something between, and the arguments as an object."""
 
     def __init__(
@@ -182,14 +177,9 @@ class NamedSection:
         name_of: Callable[[str], tuple[str, str]],
     ) -> None:
         """`name_of` finds name and id (or nothing) in what stands before the arguments."""
-        self.is_done = False
-        self.is_mended = False
-        self.rest = ""
-        self._tools = tools
-        self._mark = mark
+        super().__init__(tools, mark)
         self._closes = closes
         self._name_of = name_of
-        self._held = ""
         self._has_ended = False
         self._json: LenientJson | None = None
 
@@ -211,7 +201,7 @@ class NamedSection:
                 yield self._give_up()
         elif not self._json.is_done and not is_cut:
             yield from _arguments(self._json.finish())
-            self.is_mended = True
+            self._is_mended = True
 
     def _read_header(self, *, is_last: bool) -> Iterator[Piece]:
         close = min((at for each in self._closes if (at := self._held.find(each)) >= 0), default=-1)
@@ -238,12 +228,8 @@ class NamedSection:
             return
         yield Begun(self._tools.find(name) or name, call_id)
         yield Arguments("{}")
-        self.is_mended = self.is_done = True
-        self.rest = _without_close(self._held[close:], self._closes)
-
-    def _give_up(self) -> Piece:
-        self.is_done, self.rest = True, self._held
-        return Lost(self._mark)
+        self._is_mended = True
+        self._end(_without_close(self._held[close:], self._closes))
 
     def _read(self, reader: LenientJson) -> Iterator[Piece]:
         if not reader.is_done:
@@ -251,7 +237,7 @@ class NamedSection:
             yield from _arguments(reader.feed(text))
             if not reader.is_done:
                 return
-            self.is_mended = reader.is_mended
+            self._is_mended = reader.is_mended
             self._held = reader.held
         self._close()
 
@@ -260,9 +246,9 @@ class NamedSection:
         start = self._held.lstrip()
         start = start.removeprefix("```").lstrip() if start.startswith("```") else start
         if any(start.startswith(close) for close in self._closes):
-            self.is_done, self.rest = True, _without_close(start, self._closes)
+            self._end(_without_close(start, self._closes))
         elif not self._closes or not _may_close(start, self._closes):
-            self.is_done, self.rest = True, self._held
+            self._end(self._held)
 
 
 def _arguments(parts: Iterator[Part]) -> Iterator[Piece]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from webui.engine.stop_strings import pending_suffix
 from webui.engine.tool_calls.lenient_json import LenientJson
-from webui.engine.tool_calls.pieces import Arguments, Begun, Lost, Piece, Toolbox
+from webui.engine.tool_calls.pieces import Arguments, Begun, MarkedSection, Piece, Toolbox
 
 MAX_TAG = 300  #: characters
 _PYTHON = {"True": "true", "False": "false", "None": "null"}
@@ -31,17 +31,12 @@ class Tags:
     wraps: tuple[str, str] = ("", "")  #: what may stand around a value
 
 
-class TaggedSection:
+class TaggedSection(MarkedSection):
     """One call."""
 
     def __init__(self, tools: Toolbox, mark: str, tags: Tags) -> None:
-        self.is_done = False
-        self.is_mended = False
-        self.rest = ""
-        self._tools = tools
-        self._mark = mark
+        super().__init__(tools, mark)
         self._tags = tags
-        self._held = ""
         self._name = ""
         self._parameter: str | None = None
         self._is_text = False
@@ -64,15 +59,15 @@ class TaggedSection:
     def finish(self, *, is_cut: bool) -> Iterator[Piece]:
         if self.is_done:
             return
-        self.is_done = True
         if not self._name:
-            yield Lost(self._mark)
-            self.rest = self._held
-        elif not is_cut:
-            self.is_mended = True
+            yield self._give_up()
+            return
+        self._end("")
+        if not is_cut:
+            self._is_mended = True
             if self._parameter is not None:
                 yield from self._end_value(self._parameter, self._held)
-            yield from self._end()
+            yield self._close()
 
     # --- the tags --------------------------------------------------------------------------------------------------
 
@@ -81,8 +76,7 @@ class TaggedSection:
         match = self._tags.name.match(self._held)
         if match is None:
             if len(self._held) > MAX_TAG or (self._held and not _may_begin(self._held)):
-                self.is_done, self.rest = True, self._held
-                yield Lost(self._mark)
+                yield self._give_up()
             return
         self._name = self._tools.find(match["name"]) or match["name"].strip()
         self._held = self._held[match.end() :]
@@ -105,15 +99,15 @@ class TaggedSection:
             return
         for close in self._tags.closes_call:
             if self._held.startswith(close):
-                self.is_done, self.rest = True, self._held[len(close) :]
-                yield from self._end()
+                self._end(self._held[len(close) :])
+                yield self._close()
                 return
         is_tag = self._held.startswith("<") and self._tags.last not in self._held[:MAX_TAG]
         if (is_tag and len(self._held) < MAX_TAG) or any(
             each.startswith(self._held) for each in self._tags.closes_call
         ):
             return
-        self.is_mended = True
+        self._is_mended = True
         self._held = self._held[1:]
 
     def _wants_text(self, match: re.Match[str]) -> bool:
@@ -139,7 +133,7 @@ class TaggedSection:
             if mark == self._closes_value:
                 self._held = self._held[len(mark) :]
             else:
-                self.is_mended = True
+                self._is_mended = True
             yield from self._end_value(name, value)
         elif self._is_text:
             yield from self._stream()
@@ -174,8 +168,8 @@ class TaggedSection:
         else:
             yield Arguments(_as_json(value, self._tools.parameter(self._name, name).get("type")))
 
-    def _end(self) -> Iterator[Piece]:
-        yield Arguments("}" if self._num_parameters else "{}")
+    def _close(self) -> Piece:
+        return Arguments("}" if self._num_parameters else "{}")
 
 
 def _may_begin(held: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from webui.engine.tool_calls.lenient_json import LenientJson
-from webui.engine.tool_calls.pieces import Arguments, Begun, Lost, Piece, Toolbox
+from webui.engine.tool_calls.pieces import Arguments, Begun, Lost, MarkedSection, Piece, Toolbox
 
 MAX_LENGTH = 100_000  #: characters of a section
 _GEMMA_CALL = re.compile(r"\s*call:\s*([\w.:-]+)\s*(\{.*)", re.DOTALL)
@@ -24,47 +24,38 @@ Call = tuple[str, str]  #: name, and arguments as JSON
 Read = Callable[[str, Toolbox], list[Call] | None]
 
 
-class WholeSection:
+class WholeSection(MarkedSection):
     """Everything up to a closing mark, read by `read`, which gives None for what holds no calls."""
 
     def __init__(self, tools: Toolbox, mark: str, *, close: str, read: Read) -> None:
-        self.is_done = False
-        self.is_mended = False
-        self.rest = ""
-        self._tools = tools
-        self._mark = mark
+        super().__init__(tools, mark)
         self._close = close
         self._read = read
-        self._held = ""
 
     def feed(self, text: str) -> Iterator[Piece]:
         self._held += text
         end = self._held.find(self._close)
         if end >= 0:
-            yield from self._end(self._held[:end], self._held[end + len(self._close) :], self._close)
+            yield from self._read_all(self._held[:end], self._held[end + len(self._close) :], self._close)
         elif len(self._held) > MAX_LENGTH:
-            yield from self._give_up()
+            yield self._give_up()
 
     def finish(self, *, is_cut: bool) -> Iterator[Piece]:
         if self.is_done:
             return
         if is_cut:
-            yield from self._give_up()
+            yield self._give_up()
         else:
-            yield from self._end(self._held, "", "")
+            yield from self._read_all(self._held, "", "")
 
-    def _end(self, body: str, rest: str, close: str) -> Iterator[Piece]:
-        self.is_done, self.rest = True, rest
+    def _read_all(self, body: str, rest: str, close: str) -> Iterator[Piece]:
+        self._end(rest)
         calls = self._read(body, self._tools)
         if not calls:
             yield Lost(self._mark + body + close)
         for name, arguments in calls or ():
             yield Begun(self._tools.find(name) or name)
             yield Arguments(arguments)
-
-    def _give_up(self) -> Iterator[Piece]:
-        self.is_done, self.rest = True, self._held
-        yield Lost(self._mark)
 
 
 def read_python(text: str, tools: Toolbox) -> list[Call] | None:
