@@ -196,6 +196,7 @@ class GenerationRequest(Value, frozen=True):
     messages: tuple[Message, ...]
     #: in place of messages: a text (control tokens in it count as such) or token ids, read without a template
     prompt: str | tuple[int, ...] | None = None
+    prompt_images: tuple[Image, ...] = ()  #: of a prompt that is a text
     gap: Gap | None = None  #: in place of both; what was left out is told by ContextTrimmed
     sampling: SamplingParams = SamplingParams()
     owner: str = ""  #: the person (or key) that fairness counts by

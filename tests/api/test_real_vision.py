@@ -105,6 +105,20 @@ async def test_a_model_without_a_projector_says_what_to_do(client: httpx.AsyncCl
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_raw_prompt_has_images_where_its_markers_are(client: httpx.AsyncClient) -> None:
+    chat = "<|im_start|>user\n{}What is it?<|im_end|>\n<|im_start|>assistant\n"
+    prompt = {"prompt_string": chat.format("<__media__>"), "multimodal_data": [CAT]}
+    body = {"model": SEES, "prompt": prompt, "n_predict": 4, "temperature": 0}
+    raw = (await client.post("/completion", json=body)).json()
+    path, asked = ask("openai", SEES, CAT)
+    answer = (await client.post(path, json=asked)).json()
+    assert (raw["content"], raw["tokens_evaluated"]) == (said("openai", answer), answer["usage"]["prompt_tokens"])
+    response = await client.post("/completion", json=body | {"prompt": prompt | {"multimodal_data": []}})
+    assert response.status_code == 400
+    assert "1 markers" in response.text
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_image_is_counted_before_it_is_sent(client: httpx.AsyncClient) -> None:
     _, body = ask("anthropic", SEES, CAT)
     body = {name: value for name, value in body.items() if name in {"model", "messages"}}

@@ -8,7 +8,7 @@ from webui.engine.chat_format import ChatFormat
 from webui.engine.image_span import ImagePart, image_ids
 from webui.engine.vision import MAX_IMAGES, NoVision, check_images, lay_out
 from webui.errors import ImagesNotSupported, InvalidRequest
-from webui.types import Image, Message
+from webui.types import GenerationRequest, Image, Message
 
 CAT, DOG = b"cat", b"dog"
 IN_PARTS = (
@@ -105,6 +105,7 @@ def test_nobody_sees_without_a_projector() -> None:
 
 
 def test_a_request_has_so_many_images() -> None:
-    check_images((show("?", *[(CAT, 0)] * MAX_IMAGES),))
+    check_images(GenerationRequest(messages=(show("?", *[(CAT, 0)] * MAX_IMAGES),)))
+    more = GenerationRequest(messages=(show("?", *[(CAT, 0)] * MAX_IMAGES),), prompt_images=(Image(data=CAT),))
     with pytest.raises(InvalidRequest, match="64 images at most"):
-        check_images((show("?", *[(CAT, 0)] * MAX_IMAGES), show("?", (CAT, 0))))
+        check_images(more)

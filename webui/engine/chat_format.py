@@ -28,6 +28,7 @@ from webui.engine.template_tools import Guard, ToolTemplating, guarded, split_ca
 from webui.engine.thinking import AS_IT_IS, ThinkingTemplate, Told, Values, with_word
 from webui.engine.tool_calls.families import find_format
 from webui.engine.tool_calls.formats import ToolFormat
+from webui.engine.vision import split_at_images
 from webui.errors import InvalidRequest, TemplateFailed
 from webui.types import Image, Message, Thinking, Tool
 
@@ -230,6 +231,9 @@ def _read_values(source: str) -> dict[str, Any]:
         raise InvalidRequest("The variables for the chat template are no JSON.") from error
     if not isinstance(values, dict):
         raise InvalidRequest("The variables for the chat template must be an object.")
+    for name in values:
+        if not name.isidentifier() or name == "self":
+            raise InvalidRequest("A variable for the chat template has a name that no variable can have.")
     return values
 
 
@@ -259,13 +263,14 @@ def _framed(messages: tuple[Message, ...], frame: str) -> tuple[tuple[Message, .
         if not message.images:
             framed.append(message)
             continue
-        text, start = "", 0
-        for image in message.images:
-            at = max(start, image.at)
-            text += f"{message.content[start:at]}{frame}{len(images)}{frame}"
-            images.append(image)
-            start = at
-        framed.append(msgspec.structs.replace(message, content=text + message.content[start:], images=()))
+        text = ""
+        for piece in split_at_images(message.content, message.images):
+            if isinstance(piece, str):
+                text += piece
+            else:
+                text += f"{frame}{len(images)}{frame}"
+                images.append(piece)
+        framed.append(msgspec.structs.replace(message, content=text, images=()))
     return tuple(framed), images
 
 

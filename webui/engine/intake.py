@@ -21,9 +21,9 @@ from webui.engine.thinking import Told
 from webui.engine.tool_calls.families import GENERIC
 from webui.engine.tool_calls.forced import describe
 from webui.engine.tool_calls.formats import ToolFormat
-from webui.engine.vision import NoVision, check_images, lay_out
+from webui.engine.vision import NoVision, check_images, lay_out, split_at_images
 from webui.errors import ContextTooLong, InvalidRequest
-from webui.types import GenerationRequest, Message, SamplingParams, Thinking, Tool
+from webui.types import GenerationRequest, Image, Message, SamplingParams, Thinking, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,12 @@ class Intake:
         if request.gap is not None:
             tokens, num_dropped = read_gap(request.gap, self._vocabulary, max_tokens)
             return Reading(tokens, None, num_dropped)
+        check_images(request)
         if request.prompt is not None:
-            return Reading(self._read_raw(request.prompt, max_tokens), None)
+            tokens, images = self._read_raw(request.prompt, request.prompt_images, max_tokens)
+            return Reading(tokens, None, images=images)
         if not request.messages:
             raise InvalidRequest("There is no message to answer.")
-        check_images(request.messages)
         messages = request.messages
         if request.overflow == "drop_oldest":
             reading = self._read_if_fits(request, messages, max_tokens)
@@ -85,7 +86,7 @@ class Intake:
         last = request.messages[-1] if request.messages else None
         if last is None or last.role != "user" or not last.content.strip():
             raise InvalidRequest("There is no draft to read.")
-        check_images(request.messages)
+        check_images(request)
         messages = request.messages
         if request.overflow == "drop_oldest" and self._read_if_fits(request, messages, max_tokens) is None:
             messages = self._drop_oldest(request, max_tokens)
@@ -149,15 +150,18 @@ class Intake:
         budget = _budget(request, prompt.told, max_tokens - len(tokens))
         return Reading(tokens, prompt.opened, len(request.messages) - len(messages), form, budget, images)
 
-    def _read_raw(self, prompt: str | tuple[int, ...], max_tokens: int) -> list[int]:
+    def _read_raw(
+        self, prompt: str | tuple[int, ...], images: tuple[Image, ...], max_tokens: int
+    ) -> tuple[list[int], tuple[ImageSpan, ...]]:
+        spans: tuple[ImageSpan, ...] = ()
         if isinstance(prompt, str):
-            tokens, _ = self._tokenize(Prompt((prompt,), None), max_tokens)
+            tokens, spans = self._tokenize(Prompt(split_at_images(prompt, images), None), max_tokens)
         else:
             check_tokens(prompt, self._vocabulary.num_tokens)
             tokens = list(prompt)
         if not tokens:
             raise InvalidRequest("The prompt is empty.")
-        return tokens
+        return tokens, spans
 
     def _tokenize(self, prompt: Prompt, max_tokens: int) -> tuple[list[int], tuple[ImageSpan, ...]]:
         if len(prompt.pieces) > max_tokens:  # tokenizing that many would keep everybody waiting

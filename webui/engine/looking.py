@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from webui.engine.protocol import CountPrompt, Generate, Prefill, Probe, ShowPrompt
 from webui.engine.runner import Vision
-from webui.engine.vision import MAX_IMAGES
+from webui.engine.vision import MAX_IMAGES, images_of
 from webui.errors import GlasshouseError
 from webui.types import GenerationRequest, Image
 
@@ -69,7 +69,7 @@ class Looking:
         request = request_of(command)
         if request is None:
             return []
-        images = [image for message in request.messages for image in message.images]
+        images = images_of(request)
         if len(images) > MAX_IMAGES:  # that will be refused
             return []
         return [image for image in images if self._vision.known_count(image) is None]

@@ -12,7 +12,7 @@ from typing import NoReturn
 from webui.engine.image_span import ImagePart, ImageSpan
 from webui.engine.runner import Vision, Vocabulary
 from webui.errors import ContextTooLong, ImagesNotSupported, InvalidRequest
-from webui.types import Image, Message
+from webui.types import GenerationRequest, Image
 
 MAX_IMAGES = 64  #: of one request; each takes hundreds of tokens
 
@@ -33,9 +33,25 @@ class NoVision:
         """There is nothing."""
 
 
-def check_images(messages: tuple[Message, ...]) -> None:
+def images_of(request: GenerationRequest) -> list[Image]:
+    """All of them, in order."""
+    return [*request.prompt_images, *(image for message in request.messages for image in message.images)]
+
+
+def split_at_images(text: str, images: tuple[Image, ...]) -> tuple[str | Image, ...]:
+    """The text in pieces, with the images between them where they stand."""
+    pieces: list[str | Image] = []
+    start = 0
+    for image in images:
+        at = max(start, image.at)
+        pieces += [text[start:at], image]
+        start = at
+    return (*pieces, text[start:])
+
+
+def check_images(request: GenerationRequest) -> None:
     """Raises InvalidRequest for too many images."""
-    num_images = sum(len(message.images) for message in messages)
+    num_images = len(images_of(request))
     if num_images > MAX_IMAGES:
         raise InvalidRequest(
             f"A request has {MAX_IMAGES} images at most, and this one has {num_images}. Leave some out."

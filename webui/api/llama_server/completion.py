@@ -17,6 +17,7 @@ from webui.api.answers import Asking, Events
 from webui.api.dependencies import App, Owner, get_stopping
 from webui.api.errors import ParameterError, ServerStopping, UnsupportedParameter, describe
 from webui.api.gathered import Gathered
+from webui.api.images import MessageContent, read_base64
 from webui.api.keep_alive import KEEP_ALIVE, KeepAlive
 from webui.api.openai.sampling import LARGEST_COUNT, SamplingFields
 from webui.api.sse import EventStream, frame
@@ -25,6 +26,7 @@ from webui.errors import GlasshouseError
 from webui.store.model_values import ModelDefaults
 from webui.types import GenerationRequest, Grammar, LoraAdapter, Priority, ReasoningDelta, TextDelta
 
+MEDIA_MARKER = "<__media__>"
 WITHOUT_EFFECT = frozenset(
     {"cache_prompt", "id_slot", "n_keep", "timings_per_token", "return_tokens", "t_max_predict_ms"}
 )
@@ -85,10 +87,34 @@ class Continuation(SamplingFields, NamedModel):
         return structs.replace(self.asked(), sampling=sampling, owner=owner, priority=Priority.API, adapters=adapters)
 
 
+class MultimodalPrompt(BaseModel):
+    """A text with a marker for each image."""
+
+    prompt_string: str = Field(description=f"{MEDIA_MARKER} stands where an image does")
+    multimodal_data: list[str] = Field(description="The images in base64, in their order")
+
+    def to_request(self) -> GenerationRequest:
+        """Raises ParameterError."""
+        content, texts = MessageContent(), self.prompt_string.split(MEDIA_MARKER)
+        if len(texts) != len(self.multimodal_data) + 1:
+            raise ParameterError(
+                "prompt",
+                f"The prompt has {len(texts) - 1} markers {MEDIA_MARKER} and {len(self.multimodal_data)} images. "
+                "Write one for each.",
+            )
+        content.add_text(texts[0])
+        for data, text in zip(self.multimodal_data, texts[1:], strict=True):
+            content.add_image(read_base64(data, "prompt.multimodal_data"))
+            content.add_text(text)
+        return GenerationRequest(messages=(), prompt=content.text, prompt_images=content.images)
+
+
 class CompletionBody(Continuation):
-    prompt: Annotated[str, Field(min_length=1)] | Annotated[list[TokenId], Field(min_length=1)]
+    prompt: Annotated[str, Field(min_length=1)] | Annotated[list[TokenId], Field(min_length=1)] | MultimodalPrompt
 
     def asked(self) -> GenerationRequest:
+        if isinstance(self.prompt, MultimodalPrompt):
+            return self.prompt.to_request()
         prompt = self.prompt if isinstance(self.prompt, str) else tuple(self.prompt)
         return GenerationRequest(messages=(), prompt=prompt)
 

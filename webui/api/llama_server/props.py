@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from webui import __version__
 from webui.api.dependencies import App, get_stopping
 from webui.api.hangup import run_while_connected
+from webui.api.llama_server.completion import MEDIA_MARKER
 from webui.core.alive import AliveModel
 from webui.core.application import Application
 from webui.engine.protocol import ListSlots, SlotList
@@ -42,6 +43,7 @@ async def get_props(application: App) -> dict[str, Any]:
         "model_alias": page.model.id,
         "model_path": str(page.model.path),
         "modalities": {"vision": page.sees, "audio": False},
+        "media_marker": MEDIA_MARKER,
         "chat_template": defaults.chat_template or details.chat_template or "",
         "build_info": f"glasshouse-{__version__}",
     }
