@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 import uvicorn
@@ -18,7 +19,8 @@ from openai.resources.responses.responses import AsyncResponsesConnection
 from tests.api.test_ollama import asked_of
 from tests.api.test_openai import STARTER
 from tests.api.test_real_server import wait_until
-from tests.api.test_responses import WORDS
+from tests.api.test_responses import WORDS, ask
+from webui.api.openai.responses.socket import MAX_WAITING
 from webui.core.application import Application
 from webui.types import Message
 
@@ -47,9 +49,10 @@ async def address(app: FastAPI) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def connection(address: str) -> AsyncIterator[AsyncResponsesConnection]:
+    options: Any = {"close_timeout": 0.2}  # who hangs up in the middle of a flood does not read it to its end
     async with (
         openai.AsyncOpenAI(base_url=f"http://{address}/v1", api_key="none") as client,
-        client.responses.connect(websocket_connection_options={"close_timeout": 0.2}) as connected,
+        client.responses.connect(websocket_connection_options=options) as connected,
     ):
         yield connected
 
@@ -98,6 +101,17 @@ async def test_what_is_not_stored_lasts_as_long_as_the_connection(
     assert (error["error"]["code"], error["error"]["param"]) == ("previous_response_not_found", "previous_response_id")
 
 
+async def test_a_stored_response_holds_what_was_not_stored_before_it(
+    connection: AsyncResponsesConnection, client: httpx.AsyncClient, application: Application
+) -> None:
+    unstored = await say(connection, "hi", store=False)
+    stored = await say(connection, "And?", previous_response_id=unstored["id"])
+    assert stored["previous_response_id"] == unstored["id"]
+    await ask(client, "So?", previous_response_id=stored["id"])
+    texts = [message.content for message in asked_of(application).messages]
+    assert texts == ["hi", WORDS, "And?", WORDS, "So?"]
+
+
 async def test_lanes_are_answered_side_by_side_and_each_in_order(connection: AsyncResponsesConnection) -> None:
     await connection.response.create(input="long", stream_id="slow")
     await connection.response.create(input="one", stream_id="quick")
@@ -107,6 +121,14 @@ async def test_lanes_are_answered_side_by_side_and_each_in_order(connection: Asy
     ended = [event["response"]["id"] for event in events if event["type"] in ENDS]
     assert begun == ended
     assert events[-1]["response"]["output"][0]["content"][0]["text"] == "word0 "
+
+
+async def test_who_sends_too_much_is_told_to_wait(connection: AsyncResponsesConnection) -> None:
+    await connection.response.create(input="long", stream_id="slow")
+    for _ in range(MAX_WAITING + 1):
+        await connection.response.create(input="hi", stream_id="slow")
+    events = await read(connection)
+    assert (events[-1]["type"], events[-1]["status"], events[-1]["stream_id"]) == ("error", 429, "slow")
 
 
 async def test_a_prompt_is_only_read(connection: AsyncResponsesConnection, application: Application) -> None:

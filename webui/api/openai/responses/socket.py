@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Annotated, Any, Literal
@@ -28,7 +29,7 @@ from webui.types import PromptProgress, Queued
 
 PATH = "/v1/responses"
 MAX_LANES = 16
-MAX_WAITING = 16  #: messages that wait in one lane
+MAX_WAITING = 16  #: messages that wait, in all lanes together: each may have many megabytes
 _RETRY_SECONDS = 5.0
 _SERVICE_RESTART = 1012
 _log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class _Connection:
 
     def __init__(self, websocket: WebSocket) -> None:
         self.lanes: dict[str | None, asyncio.Task[None]] = {}
-        self._waiting: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
+        self._waiting: dict[str | None, deque[dict[str, Any]]] = {}
         self._websocket = websocket
         self._application: Application = websocket.app.state.application
         self._owner: str = websocket.state.owner
@@ -107,22 +108,19 @@ class _Connection:
 
     def _queue_in_lane(self, sent: dict[str, Any], stream_id: str | None) -> None:
         """Raises EngineBusy."""
-        if stream_id not in self.lanes:
-            if len(self.lanes) >= MAX_LANES:
-                raise EngineBusy(_RETRY_SECONDS)
-            self._waiting[stream_id] = asyncio.Queue(MAX_WAITING)
+        is_new = stream_id not in self.lanes
+        if (is_new and len(self.lanes) >= MAX_LANES) or sum(map(len, self._waiting.values())) >= MAX_WAITING:
+            raise EngineBusy(_RETRY_SECONDS)
+        self._waiting.setdefault(stream_id, deque()).append(sent)
+        if is_new:
             self.lanes[stream_id] = asyncio.create_task(self._work(stream_id))
-        try:
-            self._waiting[stream_id].put_nowait(sent)
-        except asyncio.QueueFull:
-            raise EngineBusy(_RETRY_SECONDS) from None
 
     async def _work(self, stream_id: str | None) -> None:
         """Answer what waits in this lane, one after the other."""
         waiting = self._waiting[stream_id]
-        while not waiting.empty():
+        while waiting:
             try:
-                body = _validate(waiting.get_nowait())
+                body = _validate(waiting.popleft())
                 with self._admit():
                     await self._answer(body, stream_id)
             except GlasshouseError as error:

@@ -55,11 +55,13 @@ class Turn:
         *,
         history: Sequence[Item],
         items: Sequence[Item],
+        previous_id: str | None,
         store: ResponseStore,
         memory: Memory | None = None,
         is_silent: bool = False,
     ) -> None:
-        """`items`: the request's own. `memory`: where it is remembered when it is not to be stored."""
+        """`items` are kept with it, `history` is what it finds at `previous_id`. `memory`: where it is remembered when
+        it is not to be stored."""
         self.body = body
         self.items = items
         self.prompt = Prompt(body, [*history, *items])
@@ -67,6 +69,7 @@ class Turn:
         self.reply = Reply(body.told(), body.model or "default", is_silent=is_silent)
         self._owner = owner
         self._history = history
+        self._previous_id = previous_id
         self._store = store
         self._memory = memory
 
@@ -80,7 +83,7 @@ class Turn:
             status=reply.status,
             body=reply.body,
             output=tuple(reply.output),
-            previous_id=self.body.previous_response_id,
+            previous_id=self._previous_id,
             created_at=reply.created_at,
         )
 
@@ -141,10 +144,16 @@ async def prepare(
 ) -> Turn:
     """Raises ParameterError for a bad request, UnknownPrevious or ResponseUnfinished for a bad beginning."""
     body.refuse_unsupported()
-    store = application.responses.store
+    store, previous_id = application.responses.store, body.previous_response_id
     items = await find_items(body, owner, store)
-    history = await find_history(body, owner, store, memory)
-    return Turn(body, owner, history=history, items=items, store=store, memory=memory, is_silent=is_silent)
+    remembered = memory.find(previous_id) if memory is not None and previous_id is not None else None
+    history = await find_history(body, owner, store) if remembered is None else remembered
+    if remembered is not None and body.is_stored:  # nothing stored hangs on what is not
+        items, history, previous_id = [*remembered, *items], [], None
+    return Turn(
+        body, owner, history=history, items=items, previous_id=previous_id, store=store, memory=memory,
+        is_silent=is_silent,
+    )  # fmt: skip
 
 
 async def find_items(body: CountRequest, owner: str, store: ResponseStore) -> list[Item]:
@@ -158,15 +167,10 @@ async def find_items(body: CountRequest, owner: str, store: ResponseStore) -> li
     return [found.get(item["id"], item) if item["type"] == "item_reference" else item for item in items]
 
 
-async def find_history(
-    body: CountRequest, owner: str, store: ResponseStore, memory: Memory | None = None
-) -> list[Item]:
-    """Everything that was said up to the response that this one goes on from."""
-    previous = body.previous_response_id
-    if previous is None:
-        return []
-    remembered = memory.find(previous) if memory is not None else None
-    return await store.history(previous, owner) if remembered is None else remembered
+async def find_history(body: CountRequest, owner: str, store: ResponseStore) -> list[Item]:
+    """Everything that was said up to the stored response that this one goes on from."""
+    previous_id = body.previous_response_id
+    return [] if previous_id is None else await store.history(previous_id, owner)
 
 
 async def frames(told: AsyncGenerator[Event | Waiting, None]) -> AsyncGenerator[bytes, None]:
