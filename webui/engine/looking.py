@@ -116,6 +116,8 @@ class Looking:
 
     def _look_at_one(self, glance: Glance) -> bool:
         """The newest first: what is too much, the oldest, may be left out. Returns whether there is more to look at."""
+        if glance.is_cancelled:
+            return False
         image = glance.images.pop()
         try:
             self._vision.look(image)
@@ -126,7 +128,7 @@ class Looking:
             return False
         glance.kept.append(self._vision.keep(image))
         glance.num_tokens += self._vision.known_count(image) or 0
-        return bool(glance.images) and not glance.is_cancelled and glance.num_tokens <= self._max_tokens
+        return bool(glance.images) and glance.num_tokens <= self._max_tokens
 
 
 def request_of(command: Looked) -> GenerationRequest | None:

@@ -6,7 +6,6 @@ It does not know how an image becomes rows: that is the projector's.
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
-from itertools import takewhile
 from typing import NoReturn
 
 from webui.engine.image_span import ImagePart, ImageSpan
@@ -69,7 +68,11 @@ def lay_out(
     counts = [vision.known_count(piece) or 0 for piece in pieces if isinstance(piece, Image)]
     if sum(counts) > max_tokens:
         raise ContextTooLong(sum(counts), max_tokens)
-    beginning = [piece for piece in takewhile(lambda piece: isinstance(piece, str), pieces) if isinstance(piece, str)]
+    beginning: list[str] = []
+    for piece in pieces:
+        if isinstance(piece, Image):
+            break
+        beginning.append(piece)
     tokens = vocabulary.tokenize(beginning or [""])
     spans: list[ImageSpan] = []
     for piece in pieces[len(beginning) :]:
