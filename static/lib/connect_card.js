@@ -102,7 +102,11 @@ function tried(client, test, page) {
           ]),
       h("p", {class: "hint"}, [
         `Asks this server what ${client.name} would: it ${uses}. `,
-        page.key ? "With your key, as from another machine." : "As from this machine.",
+        page.key
+          ? "With your key, as the program would send it."
+          : page.place.needsKey
+            ? "Without a key, as the server itself: put one in above to try it as the program would."
+            : "As from this machine.",
       ]),
     ]),
     test &&

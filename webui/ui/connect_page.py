@@ -17,6 +17,7 @@ from nicegui.events import GenericEventArguments
 
 from webui.core.application import Application
 from webui.core.connect import Client, Place, find_client, find_place, load_clients, render, try_here
+from webui.core.connect.place import YOUR_KEY
 from webui.errors import GlasshouseError
 from webui.ui.components import COMPONENTS
 
@@ -64,7 +65,12 @@ class ConnectPage(Element, component=COMPONENTS / "connect_page.js"):
         if place is not None:
             shown = place if not self._key else _with_key(place, self._key)
             self._send(
-                place={"address": place.base_url, "model": place.model, "keyWords": place.key_words},
+                place={
+                    "address": place.base_url,
+                    "model": place.model,
+                    "keyWords": place.key_words,
+                    "needsKey": place.key == YOUR_KEY,
+                },
                 clients=[_view_client(client, shown) for client in self._clients],
             )
 

@@ -55,7 +55,8 @@ class AnthropicAsking(Asking):
         return answer
 
     async def offer_tool(self) -> Answer:
-        body = self._body(TOOL_QUESTION) | {"tools": [_TOOL], "tool_choice": {"type": "any"}}
+        forced = {"type": "any", "disable_parallel_tool_use": True}
+        body = self._body(TOOL_QUESTION) | {"tools": [_TOOL], "tool_choice": forced}
         return _read_answer(await self._post(_PATH, body | {"max_tokens": MAX_TOOL_TOKENS}))
 
     def _body(self, question: str) -> dict[str, Any]:

@@ -45,7 +45,8 @@ class OpenAiAsking(Asking):
         return answer
 
     async def offer_tool(self) -> Answer:
-        body = self._body(TOOL_QUESTION) | {"tools": [_TOOL], "tool_choice": "required", "max_tokens": MAX_TOOL_TOKENS}
+        forced = {"tools": [_TOOL], "tool_choice": "required", "parallel_tool_calls": False}
+        body = self._body(TOOL_QUESTION) | forced | {"max_tokens": MAX_TOOL_TOKENS}
         return _read_answer(await self._post(_PATH, body))
 
     def _body(self, question: str) -> dict[str, Any]:

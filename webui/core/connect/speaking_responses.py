@@ -45,8 +45,9 @@ class ResponsesAsking(Asking):
         return answer
 
     async def offer_tool(self) -> Answer:
-        more = {"tools": [_TOOL], "tool_choice": "required", "max_output_tokens": MAX_TOOL_TOKENS}
-        return _read_answer(await self._post(_PATH, self._body(TOOL_QUESTION) | more))
+        forced = {"tools": [_TOOL], "tool_choice": "required", "parallel_tool_calls": False}
+        body = self._body(TOOL_QUESTION) | forced | {"max_output_tokens": MAX_TOOL_TOKENS}
+        return _read_answer(await self._post(_PATH, body))
 
     def _body(self, question: str) -> dict[str, Any]:
         message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": question}]}
