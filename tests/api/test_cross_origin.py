@@ -61,16 +61,14 @@ async def test_a_visitors_session_is_not_the_pages(
     assert (await stranger.get("/v1/models", headers={"origin": APP})).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "origin", ["https://evil.example", "http://localhost:3001", "null", "http://localhost:3000.evil"]
-)
-async def test_all_others_stay_shut_out(client: httpx.AsyncClient, origin: str) -> None:
-    before = await preflight(client, origin)
-    assert before.status_code == 400
-    assert "access-control-allow-origin" not in before.headers
-    answer = await client.post("/v1/chat/completions", headers={"origin": origin}, json={})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden_origin")
-    assert "access-control-allow-origin" not in answer.headers
+async def test_all_others_stay_shut_out(client: httpx.AsyncClient) -> None:
+    for origin in ("https://evil.example", "http://localhost:3001", "null", "http://localhost:3000.evil"):
+        before = await preflight(client, origin)
+        assert before.status_code == 400
+        assert "access-control-allow-origin" not in before.headers
+        answer = await client.post("/v1/chat/completions", headers={"origin": origin}, json={})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden_origin")
+        assert "access-control-allow-origin" not in answer.headers
 
 
 @pytest.mark.parametrize(

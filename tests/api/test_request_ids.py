@@ -14,17 +14,17 @@ from webui.api.door.request_ids import RequestIds
 from webui.core.request_id import RequestIdFilter, current_request_id, in_request, name_request
 
 
-@pytest.mark.parametrize("path", ["/health", "/v1/models", "/v1/nothing", "/static/css/base.css", "/", "/api/version"])
-async def test_every_answer_has_one(client: httpx.AsyncClient, path: str) -> None:
-    ids = {(await client.get(path)).headers["x-request-id"] for _ in range(3)}
-    assert len(ids) == 3
+async def test_every_answer_has_one_of_its_own(client: httpx.AsyncClient) -> None:
+    paths = ("/health", "/v1/models", "/v1/nothing", "/static/css/base.css", "/", "/api/version")
+    ids = [(await client.get(path)).headers["x-request-id"] for path in paths * 2]
+    assert len(set(ids)) == len(ids)
     assert all(each.startswith("req_") for each in ids)
 
 
-@pytest.mark.parametrize("headers", [{"host": "evil.example"}, {"origin": "https://evil.example"}])
-async def test_so_have_refusals_before_any_route(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    refused = await client.get("/v1/models", headers=headers)
-    assert refused.json()["error"]["request_id"] == refused.headers["x-request-id"]
+async def test_so_have_refusals_before_any_route(client: httpx.AsyncClient) -> None:
+    for headers in ({"host": "evil.example"}, {"origin": "https://evil.example"}):
+        refused = await client.get("/v1/models", headers=headers)
+        assert refused.json()["error"]["request_id"] == refused.headers["x-request-id"]
 
 
 async def test_a_clients_own_is_kept_where_it_is_fit_for_headers_and_logs(client: httpx.AsyncClient) -> None:
@@ -38,7 +38,7 @@ async def test_a_clients_own_is_kept_where_it_is_fit_for_headers_and_logs(client
         ("-rm", False),
         ("ü", False),
     ):
-        answer = await client.get("/health", headers={"x-request-id": wanted.encode()})  # type: ignore[dict-item]
+        answer = await client.get("/health", headers=[(b"x-request-id", wanted.encode())])
         assert (answer.headers["x-request-id"] == wanted) is is_kept, wanted
 
 

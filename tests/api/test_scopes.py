@@ -16,7 +16,7 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
         route = each.original_route
         path = (each.path or "").replace("{", "").replace("}", "")
         if isinstance(route, APIRoute):
-            found += [(method, path) for method in route.methods]
+            found += [(method, path) for method in route.methods or ()]
         elif isinstance(route, APIWebSocketRoute):
             found.append((SOCKET, path))
     return found

@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from tests.core.waiting import until_async
 from webui.core import keys as keys_module
-from webui.core.keys import ApiKeys, is_key
+from webui.core.keys import TOKEN_PREFIX, ApiKeys, is_key
+from webui.core.tokens import make_token
 from webui.errors import InvalidKey, InvalidRequest, RateLimited, StoreError, UnknownKey
 from webui.store.database import Database
 from webui.store.keys import KeyLimits, KeyStore
@@ -45,7 +46,7 @@ async def test_a_key_opens_after_a_restart_and_only_its_hash_is_stored(keys: Api
 
 
 async def test_keys_are_random() -> None:
-    tokens = {keys_module.TOKEN_PREFIX + keys_module.make_token() for _ in range(1000)}
+    tokens = {TOKEN_PREFIX + make_token() for _ in range(1000)}
     assert len(tokens) == 1000
     assert all(is_key(token) for token in tokens)
 
@@ -67,11 +68,14 @@ async def test_what_is_not_known_expired_or_revoked_opens_nothing(
         keys.open(gone_token)
     with pytest.raises(UnknownKey):
         await keys.revoke(gone.id)
-    assert keys.open(brief_token).id == brief.id
+    opened = keys.open(brief_token)
+    assert opened.id == brief.id
     assert brief.expires_at is not None
     monkeypatch.setattr("webui.store.keys.time.time", lambda: brief.expires_at)
     with pytest.raises(InvalidKey, match="expired"):
         keys.open(brief_token)
+    with pytest.raises(InvalidKey, match="expired"), opened.admit():  # over a socket that is open since
+        pass
 
 
 async def test_a_revoked_key_stays_revoked_after_a_restart_and_one_that_could_not_be_does_not_vanish(
