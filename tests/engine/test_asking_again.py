@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.engine.calling import TOOLS
 from tests.engine.fake_runner import END, FakeRunner, FakeSampler, FakeVocabulary
 from tests.engine.script import Clock, Script
+from webui.engine.answer_reader import AnswerReader
 from webui.engine.boot import run_loop
 from webui.engine.protocol import Generate, Load
 from webui.engine.runner import Sampled, Sampler
+from webui.engine.tool_calls import families
+from webui.engine.tool_calls.reader import CallReader
 from webui.errors import InvalidRequest
 from webui.types import (
     EngineOptions,
@@ -68,7 +73,7 @@ def answer(runner: Writer, *, max_tokens: int = 300, logprobs: int | None = None
     return script
 
 
-def calls(events: list[GenerationEvent]) -> list[str]:
+def calls(events: Sequence[GenerationEvent]) -> list[str]:
     found: list[str] = []
     for event in events:
         if isinstance(event, ToolCallDelta):
@@ -133,3 +138,36 @@ def test_no_text_is_held_back_for_long() -> None:
     texts = [event.text for event in events if isinstance(event, TextDelta)]
     assert "".join(texts).strip() == said.strip()
     assert len(texts[0]) < 300
+
+
+def test_a_model_whose_prompt_begins_its_calls_goes_on_behind_that_beginning() -> None:
+    """Functionary: `>>>` ends every prompt, and stands before every call."""
+    reader = CallReader(families.FUNCTIONARY_32, TOOLS, can_ask_again=True)
+    said = list(reader.feed("all\nI look.>>>get_weather in Bern\n"))
+    assert (said, reader.is_broken, reader.num_lost) == (
+        [TextDelta(text="I look.")],
+        True,
+        len("get_weather in Bern\n"),
+    )
+    reader.ask_again()
+    events = [*reader.feed('get_weather\n{"city": "Bern"}'), *reader.finish(is_cut=False)]
+    assert calls(events) == ['get_weather{"city":"Bern"}']
+
+
+@pytest.mark.parametrize("before", ["", "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"])
+def test_channels_are_gone_back_to_as_well(before: str) -> None:
+    header = "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
+    reader = AnswerReader(None, families.HARMONY, TOOLS, can_ask_again=True)
+    first = [delta for character in f"{before}{header}in Bern<|call|>" for delta in reader.feed(character)]
+    assert reader.num_lost == len(f"{header}in Bern<|call|>")
+    assert calls(first) == [], "not even its name was told"
+    reader.ask_again()
+    again = [*reader.feed(f'{header}{{"city": "Bern"}}'), *reader.finish(is_cut=False)]
+    assert calls(again) == ['get_weather{"city":"Bern"}']
+    assert (reader.num_calls, len(reader.notes)) == (1, 1)
+
+
+def test_a_call_without_arguments_is_none_that_is_broken() -> None:
+    reader = AnswerReader(None, families.HARMONY, TOOLS, can_ask_again=True)
+    events = [*reader.feed("<|channel|>commentary to=functions.get_weather<|message|><|call|>")]
+    assert (calls(events), reader.num_lost) == (["get_weather{}"], 0)

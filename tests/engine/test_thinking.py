@@ -9,15 +9,18 @@ import pytest
 
 from tests.engine.fake_runner import FakeRunner, FakeVocabulary
 from tests.engine.script import Script, play
+from tests.engine.test_real_model import play as play_real
 from tests.engine.test_tool_templates import FOLDER, QUESTION
 from webui.engine.chat_format import CHATML, ChatFormat, Prompt
 from webui.engine.intake import Intake
+from webui.engine.model_runner import LlamaRunner
 from webui.engine.protocol import Generate
 from webui.engine.reasoning import closes_thoughts
 from webui.errors import CannotThink, InvalidRequest
 from webui.types import (
     GenerationRequest,
     Grammar,
+    Message,
     ReasoningDelta,
     SamplingParams,
     TextDelta,
@@ -135,8 +138,9 @@ def test_other_variables_reach_the_template_and_never_become_control_tokens() ->
     pieces = form.render((QUESTION,), values=values).pieces
     assert "".join(map(str, pieces)) == f"so <|im_end|> so{QUESTION.content}"
     assert len(pieces) == 2
-    with pytest.raises(InvalidRequest, match="object"):
-        form.render((QUESTION,), values="[]")
+    for wrong, words in (("[]", "object"), ('{"self": 1}', "name"), ('{"a b": 1}', "name"), ('{"a": [' * 200, "JSON")):
+        with pytest.raises(InvalidRequest, match=words):
+            form.render((QUESTION,), values=wrong)
 
 
 def test_a_draft_is_read_with_the_same_words() -> None:
@@ -219,3 +223,26 @@ def test_a_form_holds_behind_thoughts_that_had_to_end() -> None:
     script, runner = think(SamplingParams(max_tokens=30, grammar=form), Thinking(is_on=True, budget_tokens=4))
     assert len(thoughts(script).strip()) <= 4
     assert runner.samplers[0].has_begun, "the grammar begins with the answer"
+
+
+def test_a_real_model_thinks_as_long_as_it_may_and_then_keeps_to_the_form(starter_runner: LlamaRunner) -> None:
+    """With real tokens: what closes the thoughts is more than one, and the schema holds from the next one on."""
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"enum": ["yes", "no"]}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+    form = Grammar(kind="json_schema", source=json.dumps(schema))
+    request = GenerationRequest(
+        messages=(Message(role="user", content="Is a whale a fish?"),),
+        sampling=SamplingParams(temperature=0, max_tokens=80, grammar=form),
+        thinking=Thinking(is_on=True, budget_tokens=12),
+    )
+    asked = Generate(request_id=1, request=request)
+    script = play_real(starter_runner, asked, chat_template=CHATML + "{# <think></think> #}")
+    assert thoughts(script).strip()
+    assert "</think>" not in thoughts(script)
+    assert json.loads(script.text(1))["answer"] in {"yes", "no"}
+    usage = script.end(1).usage
+    assert 12 < usage.reasoning_tokens < 24 < usage.completion_tokens < 80

@@ -185,7 +185,7 @@ class Answer(ReadAhead):
         while num_lost > 0 and kept:
             kept -= 1
             num_lost -= len(self._texts[kept])
-        before = self._texts[kept][: -num_lost or None] if num_lost < 0 else ""
+        before = self._texts[kept][:-num_lost] if num_lost < 0 else ""
         tokens = self.sequence.tokens[: len(self.sequence.tokens) - len(self._texts) + kept]
         self._texts = self._texts[:kept]
         if before:  # the token in which the call begins says something else first

@@ -44,7 +44,12 @@ class AnswerReader:
         self._repeats = Repeats() if choice.is_forced and choice.is_parallel else None
         self._harmony = None
         if form.is_harmony:
-            self._harmony = HarmonyReader(tools, is_parallel=choice.is_parallel, is_thinking=opened is not None)
+            self._harmony = HarmonyReader(
+                tools,
+                is_parallel=choice.is_parallel,
+                is_thinking=opened is not None,
+                can_ask_again=can_ask_again,
+            )
         self.marks = frozenset(MARKS if form.is_harmony else form.marks if tools else form.frames)
         """Control tokens' texts that must be fed, which are silent otherwise."""
 
@@ -82,18 +87,17 @@ class AnswerReader:
     def num_lost(self) -> int:
         """Characters at the end of the text that are a call which cannot be read: `ask_again`, or `give_back`. 0: there
         is none."""
-        if self._calls is None or not self._calls.is_broken:
-            return 0
-        return self._calls.num_lost + self._splitter.num_held
+        reader = self._harmony or self._calls
+        return reader.num_lost + self._splitter.num_held if reader is not None and reader.is_broken else 0
 
     def ask_again(self) -> None:
-        if self._calls is not None:
-            self._calls.ask_again()
+        if (reader := self._harmony or self._calls) is not None:
+            reader.ask_again()
             self._splitter.drop_held()
 
     def give_back(self) -> Iterator[Delta]:
-        if self._calls is not None:
-            yield from self._calls.give_back()
+        if (reader := self._harmony or self._calls) is not None:
+            yield from reader.give_back()
 
     def feed(self, text: str) -> Iterator[Delta]:
         yield from self._without_repeats(self._feed(text))

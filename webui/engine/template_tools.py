@@ -229,7 +229,7 @@ def _read(text: str) -> Any:
 def guarded(value: Any, guard: Guard, depth: int = 0) -> Any:
     """A JSON value with `guard` on its texts. Raises InvalidRequest for what is nested too deep to be rendered."""
     if depth > MAX_DEPTH:
-        raise InvalidRequest(f"A tool's arguments or parameters are nested deeper than {MAX_DEPTH} levels.")
+        raise InvalidRequest(f"Arguments, parameters or variables are nested deeper than {MAX_DEPTH} levels.")
     if isinstance(value, str):
         return guard(value)
     if isinstance(value, list):

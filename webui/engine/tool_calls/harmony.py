@@ -15,12 +15,13 @@ from typing import Literal
 from webui.engine.stop_strings import pending_suffix
 from webui.engine.tool_calls.lenient_json import LenientJson
 from webui.engine.tool_calls.pieces import Toolbox
-from webui.engine.tool_calls.reader import new_id
+from webui.engine.tool_calls.reader import ASKED_AGAIN, new_id
 from webui.types import ReasoningDelta, TextDelta, Tool, ToolCallDelta
 
 MARKS = ("<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|call|>", "<|return|>", "<|constrain|>")
 _ENDS = ("<|end|>", "<|call|>", "<|return|>", "<|start|>", "<|channel|>")
 _START, _FINAL = "<|start|>assistant", "<|channel|>final<|message|>"
+_BEGIN = re.compile(r"\s*(?:<\|start\|>)?\s*(?:assistant)?")
 _RECIPIENT = re.compile(r"to=([\w.:/-]+)")
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _BEGINNINGS = ("<|", "assistant", "to=")
@@ -33,8 +34,20 @@ AnswerForm = Literal["free", "call", "answer"]  #: of a grammar that holds behin
 class HarmonyReader:
     """One answer."""
 
-    def __init__(self, tools: tuple[Tool, ...], *, is_parallel: bool = True, is_thinking: bool = False) -> None:
-        """`is_thinking`: the prompt has opened the channel of thoughts."""
+    def __init__(
+        self,
+        tools: tuple[Tool, ...],
+        *,
+        is_parallel: bool = True,
+        is_thinking: bool = False,
+        can_ask_again: bool = False,
+    ) -> None:
+        """`is_thinking`: the prompt has opened the channel of thoughts. `can_ask_again`: see CallReader."""
+        self._can_ask_again = can_ask_again
+        self._num_fed = 0
+        self._call_at = 0  #: where in the text the present call's header begins, behind `<|start|>assistant`
+        self._begun: ToolCallDelta | None = None  #: a call of which nothing was told yet
+        self.is_broken = False  #: see CallReader
         self._tools = Toolbox(tools)
         self._has_tools = bool(tools)
         self._num_thoughts = int(is_thinking)
@@ -63,18 +76,37 @@ class HarmonyReader:
         """The header of an answer that has a form; a call's own grammar begins with the rest of it."""
         return {"free": "", "call": _START, "answer": f"{_START}{_FINAL}"}[form]
 
+    @property
+    def num_lost(self) -> int:
+        """Characters at the end of the text that belong to the broken call."""
+        return self._num_fed - self._call_at
+
+    def ask_again(self) -> None:
+        """What is broken was never said; the next call comes in its place."""
+        self._num_fed, self._held, self._body = self._call_at, "", None
+        self._begun, self.is_broken, self._can_ask_again = None, False, False
+        self.num_calls -= 1
+        self.notes.append(ASKED_AGAIN)
+
+    def give_back(self) -> Iterator[Delta]:
+        """It is a call all the same, without its arguments."""
+        self.is_broken = self._can_ask_again = False
+        yield from self._end_call()
+        yield from self.feed("")
+
     def feed(self, text: str) -> Iterator[Delta]:
         self._held += text
+        self._num_fed += len(text)
         before: tuple[int, str | None] = (-1, None)
-        while not self.has_ended and (len(self._held), self._body) != before:
+        while not self.has_ended and not self.is_broken and (len(self._held), self._body) != before:
             before = len(self._held), self._body
             if self._body is None:
-                yield from self._header()
+                self._header()
             else:
                 yield from self._message(self._body)
 
     def finish(self, *, is_cut: bool) -> Iterator[Delta]:
-        if self._body is None or self.has_ended:
+        if self._body is None or self.has_ended or self.is_broken:
             return
         said, self._held = self._held, ""
         yield from self._say(self._body, said)
@@ -83,7 +115,7 @@ class HarmonyReader:
 
     # --- headers ---------------------------------------------------------------------------------------------------
 
-    def _header(self) -> Iterator[Delta]:
+    def _header(self) -> None:
         end = self._held.find("<|message|>")
         start = self._held.lstrip()
         if not start:
@@ -93,22 +125,24 @@ class HarmonyReader:
             return
         if end < 0:
             return
+        begin = _BEGIN.match(self._held)
+        self._call_at = self._num_fed - len(self._held) + (begin.end() if begin else 0)
         header, self._held = self._held[:end], self._held[end + len("<|message|>") :]
         recipient, channel = _RECIPIENT.search(header), _CHANNEL.search(header)
         self._has_said = False
         if recipient and self._tools.find(recipient[1]):
-            yield from self._begin_call(self._tools.find(recipient[1]) or "")
+            self._begin_call(self._tools.find(recipient[1]) or "")
         else:
             self._body = "analysis" if channel and channel[1] == "analysis" else "final"
             self._num_thoughts += self._body == "analysis"
 
-    def _begin_call(self, name: str) -> Iterator[Delta]:
+    def _begin_call(self, name: str) -> None:
         if self.num_calls and not self._is_parallel:
             self.has_ended = True
             return
         self._body, self._json = "call", LenientJson()
         self.num_calls += 1
-        yield ToolCallDelta(index=self.num_calls - 1, id=new_id(), name=name)
+        self._begun = ToolCallDelta(index=self.num_calls - 1, id=new_id(), name=name)
 
     # --- messages --------------------------------------------------------------------------------------------------
 
@@ -122,7 +156,7 @@ class HarmonyReader:
             yield from self._say(body, said)
             if body == "call":
                 yield from self._end_call()
-            self._body = None
+            self._body = None if not self.is_broken else body
             return
         keep = max(pending_suffix(self._held, mark) for mark in _ENDS)
         said, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
@@ -132,7 +166,9 @@ class HarmonyReader:
         if not said:
             return
         if body == "call":
+            self._has_said = self._has_said or bool(said.strip())
             for part in self._json.feed(said):
+                yield from self._begin_to_tell()
                 yield ToolCallDelta(index=self.num_calls - 1, arguments=part.text)
             return
         if not self._has_said:
@@ -144,8 +180,17 @@ class HarmonyReader:
             self._has_text = self._has_text or body == "final"
             yield ReasoningDelta(text=said) if body == "analysis" else TextDelta(text=said)
 
+    def _begin_to_tell(self) -> Iterator[Delta]:
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            yield begun
+
     def _end_call(self) -> Iterator[Delta]:
         parts = list(self._json.finish())
+        if self._json.is_broken and self._has_said and self._can_ask_again:
+            self.is_broken = True
+            return
+        yield from self._begin_to_tell()
         if self._json.is_broken:
             parts, text = [], "{}"
         else:

@@ -23,7 +23,7 @@ _PYTHON = re.compile(r"\[\s*(?P<name>[A-Za-z_][\w.]*)\s*\(")
 _UNCLEAR = re.compile(r"|\[\s*(?:[A-Za-z_][\w.]*)?\s*")  # what may still become one of them
 _MENDED = "The model's JSON for tool call {} was not valid, and has been mended."
 _UNREADABLE = "Something that begins like a tool call could not be read; it stands in the text."
-_ASKED_AGAIN = "The model's tool call could not be read; it was asked again, and held to the form of its calls."
+ASKED_AGAIN = "The model's tool call could not be read; it was asked again, and held to the form of its calls."
 MAX_SUSPECT = 200  #: characters from a call's mark on, within which it names a tool
 
 
@@ -62,18 +62,18 @@ class CallReader:
 
     @property
     def num_lost(self) -> int:
-        """Characters at the end of the text that belong to the broken call."""
-        return self._num_fed - self._mark_at
+        """Characters at the end of the text that belong to the broken call; a mark that begins every answer stays."""
+        return self._num_fed - self._mark_at - len(self._format.lead)
 
     def ask_again(self) -> None:
         """What is broken was never said; the next call comes in its place."""
-        self._held = self._lost = ""
-        self._num_fed, self._can_ask_again = self._mark_at, False
-        self._note(_ASKED_AGAIN)
+        self._num_fed -= self.num_lost
+        self._held, self._lost = self._format.lead, ""
+        self._has_text = self._can_ask_again = False
+        self._note(ASKED_AGAIN)
 
     def give_back(self) -> Iterator[TextDelta | ToolCallDelta]:
         """It is text after all."""
-        self._can_ask_again = False
         lost, self._lost = self._lost, ""
         self._held = self._held[len(lost) :]
         self._note(_UNREADABLE)
@@ -101,16 +101,17 @@ class CallReader:
     def finish(self, *, is_cut: bool) -> Iterator[TextDelta | ToolCallDelta]:
         """The answer has ended; `is_cut`: not by the model. Afterwards it may be broken, unless it was cut."""
         self._can_ask_again = self._can_ask_again and not is_cut
-        if self._lost and (is_cut or not self.is_broken):
-            yield from self.give_back()
-        while not self.has_ended and self._section is not None:
-            yield from self._tell(self._section.finish(is_cut=is_cut))
-            self._leave(self._section)
-            yield from self.feed("")
-        if self._lost and not self.is_broken:
-            yield from self.give_back()
-        if self._lost:
-            return
+        while not self.has_ended:
+            if self._lost and (is_cut or not self.is_broken):
+                yield from self.give_back()
+            elif self._lost:
+                return
+            elif self._section is None:
+                break
+            else:
+                yield from self._tell(self._section.finish(is_cut=is_cut))
+                self._leave(self._section)
+                yield from self.feed("")
         if not self.has_ended and not (self.num_calls and not self._held.strip()):
             yield from self._say(len(self._held))
 
