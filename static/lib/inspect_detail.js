@@ -61,16 +61,17 @@ export function requestDetail(page) {
 
 /** @param {any} row */
 function facts(row) {
-  const tokens =
-    row.completionTokens === null
-      ? null
-      : `${row.promptTokens} read${row.cachedTokens ? ` (${row.cachedTokens} of them before)` : ""}, ${row.completionTokens} written`;
+  const before = row.cachedTokens ? ` (${row.cachedTokens} of them before)` : "";
+  const tokens = [
+    row.promptTokens !== null && `${row.promptTokens} read${before}`,
+    row.completionTokens !== null && `${row.completionTokens} written`,
+  ].filter(Boolean);
   return factList(
     [
       ["Time", `${clock(row.time)}${row.total === null ? "" : ` · took ${duration(row.total)}`}`],
       ["First word", duration(row.first)],
       ["Model", row.model],
-      ["Tokens", tokens],
+      ["Tokens", tokens.join(", ")],
       ["Ended", row.isCut ? "the client hung up" : reasons(row.reason)],
       ["From", [row.address, row.key && `key “${row.key}”`].filter(Boolean).join(" · ")],
       ["Client", row.client, "wide"],

@@ -105,9 +105,9 @@ export function requestList(page) {
 /** @param {any} row @param {any} page */
 function requestRow(row, page) {
   const isOpen = page.opened === row.id;
-  const tokens = row.completionTokens === null ? "" : `${row.promptTokens} → ${row.completionTokens} tokens`;
+  const tokens = [row.promptTokens, row.completionTokens].filter((count) => count !== null).join(" → ");
   const times = row.isRunning ? "running" : [duration(row.first), duration(row.total)].filter(Boolean).join(" / ");
-  const facts = [row.dialect, times, tokens, row.model].filter(Boolean).join(" · ");
+  const facts = [row.dialect, times, tokens && `${tokens} tokens`, row.model].filter(Boolean).join(" · ");
   return h("li", {key: row.id}, [
     h(
       "button",

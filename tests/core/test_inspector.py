@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 
 from webui.config import Settings
+from webui.core.body_facts import BodyFacts, read_facts
 from webui.core.exchange import MAX_BODY_BYTES, MAX_TEXT_CHARACTERS, Arrived, Exchange, SeenAnswer
 from webui.core.inspector import HIDDEN, Inspector, hide_in_query, hide_secrets, is_allowed
 from webui.core.wire import Wire
@@ -124,3 +125,17 @@ def test_what_an_answer_says_is_put_together() -> None:
 def test_guests_do_not_see_what_others_ask(owner: str, inspect_from: str, may_look: bool) -> None:
     settings = Settings(inspect_from=inspect_from, _env_file=None)  # type: ignore[call-arg, arg-type]
     assert is_allowed(owner, settings) is may_look
+
+
+@pytest.mark.parametrize(
+    ("request_body", "response_body", "facts"),
+    [
+        ('{"model": "e"}', '{"usage": {"prompt_tokens": 4, "total_tokens": 4}}', BodyFacts("e", "", 4)),
+        ('{"model": "e"}', '{"prompt_eval_count": 4, "embeddings": []}', BodyFacts("e", "", 4)),
+        ("{}", '{"error": {"message": "No."}}', BodyFacts("", "No.")),
+        ('{"model": 7}', '{"error": "No.", "usage": {"prompt_tokens": "many"}}', BodyFacts("", "No.")),
+        ("[" * 9999, "\xff", BodyFacts()),
+    ],
+)
+def test_what_bodies_tell_by_themselves(request_body: str, response_body: str, facts: BodyFacts) -> None:
+    assert read_facts(request_body.encode(), response_body.encode()) == facts

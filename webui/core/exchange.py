@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from webui.core.body_facts import BodyFacts, read_facts
 from webui.engine.protocol import Finding, ShownPrompt, ShowPrompt
 from webui.errors import GlasshouseError
 from webui.types import (
@@ -144,7 +145,7 @@ class Arrived:
 
 
 class Exchange:
-    """One request from its arrival to its end. `started(work)` runs something in the background, `changed(self)` is
+    """One request from its arrival to its end. `start(work)` runs something in the background, `changed(self)` is
     called whenever there is news."""
 
     def __init__(
@@ -168,6 +169,7 @@ class Exchange:
         self.answers: list[SeenAnswer] = []
         self.first_seconds: float | None = None  #: until the first word of an answer
         self.total_seconds: float | None = None  #: None while it runs
+        self.facts = BodyFacts()  #: once it has ended, where no answer of a model tells them
         self.is_cut = False  #: the client hung up before its answer was complete
         self._began = time.monotonic()
         self._start = start
@@ -198,6 +200,8 @@ class Exchange:
 
     def finish(self) -> None:
         self.total_seconds = self._now()
+        if not self.answers or (self.status or 0) >= 400:
+            self.facts = read_facts(self.request.data, self.response.data)
         self._changed(self)
 
     @contextmanager

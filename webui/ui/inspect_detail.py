@@ -6,7 +6,6 @@ A long answer grows many times a second; sending all of it each time would cost 
 from __future__ import annotations
 
 import codecs
-import json
 from typing import Any
 
 from webui.core.exchange import Exchange, SeenAnswer, Words
@@ -20,6 +19,7 @@ def view_row(exchange: Exchange) -> Json:
     """A line of the list."""
     arrived, answers = exchange.arrived, exchange.answers
     ends = [answer.end for answer in answers if answer.end is not None]
+    usages, facts = [end.usage for end in ends], exchange.facts
     return {
         "id": exchange.id,
         "time": exchange.came_at,
@@ -30,17 +30,19 @@ def view_row(exchange: Exchange) -> Json:
         "client": arrived.header("user-agent")[:_USER_AGENT_LENGTH],
         "address": arrived.address,
         "key": exchange.key_name,
-        "model": answers[0].model if answers else _asked_model(exchange),
+        "model": answers[0].model if answers else facts.model,
         "status": exchange.status,
         "isRunning": exchange.is_running,
         "isCut": exchange.is_cut,
         "first": exchange.first_seconds,
         "total": exchange.total_seconds,
-        "promptTokens": sum(end.usage.prompt_tokens for end in ends) if ends else None,
-        "cachedTokens": sum(end.usage.cached_tokens for end in ends) if ends else None,
-        "completionTokens": sum(end.usage.completion_tokens for end in ends) if ends else None,
+        "promptTokens": sum(each.prompt_tokens for each in usages) if usages else facts.prompt_tokens,
+        "cachedTokens": sum(each.cached_tokens for each in usages),
+        "completionTokens": sum(end.usage.completion_tokens for end in ends)
+        if ends
+        else exchange.facts.completion_tokens,
         "reason": ", ".join(dict.fromkeys(end.reason for end in ends)),
-        "error": _find_error(exchange),
+        "error": next((answer.error for answer in answers if answer.error), facts.error),
         "replayOf": exchange.replay_of,
     }
 
@@ -112,27 +114,4 @@ def _view_answer(answer: SeenAnswer) -> Json:
         "error": answer.error,
         "reason": end.reason if end else "",
         "notes": list(end.notes) if end else [],
-        "speed": end.timings.tokens_per_second if end else 0.0,
     }
-
-
-def _asked_model(exchange: Exchange) -> str:
-    body = _read_json(exchange.request.data)
-    return str(body.get("model") or "") if isinstance(body, dict) else ""
-
-
-def _find_error(exchange: Exchange) -> str:
-    """The sentence of a refusal in any dialect, or of an answer that broke."""
-    broken = next((answer.error for answer in exchange.answers if answer.error), "")
-    if broken or exchange.is_running or (exchange.status or 0) < 400:
-        return broken
-    body = _read_json(exchange.response.data)
-    error = body.get("error") if isinstance(body, dict) else None
-    return str(error.get("message", "") if isinstance(error, dict) else error or "")
-
-
-def _read_json(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
