@@ -22,6 +22,7 @@ from tests.api.test_real_server import wait_until
 from tests.api.test_responses import WORDS, ask
 from webui.api.openai.responses.socket import MAX_WAITING
 from webui.core.application import Application
+from webui.store.keys import KeyLimits
 from webui.types import Message
 
 Event = dict[str, Any]
@@ -129,6 +130,18 @@ async def test_who_sends_too_much_is_told_to_wait(connection: AsyncResponsesConn
         await connection.response.create(input="hi", stream_id="slow")
     events = await read(connection)
     assert (events[-1]["type"], events[-1]["status"], events[-1]["stream_id"]) == ("error", 429, "slow")
+
+
+async def test_a_keys_limit_counts_each_response(address: str, application: Application) -> None:
+    _, token = await application.keys.create("editor", ["inference"], limits=KeyLimits(requests_per_minute=1))
+    async with (
+        openai.AsyncOpenAI(base_url=f"http://{address}/v1", api_key=token) as client,
+        client.responses.connect() as connection,
+    ):
+        assert (await say(connection, "hi"))["status"] == "completed"
+        await connection.response.create(input="hi")
+        [error] = await read(connection)
+        assert (error["status"], error["error"]["code"]) == (429, "rate_limit_exceeded")
 
 
 async def test_a_prompt_is_only_read(connection: AsyncResponsesConnection, application: Application) -> None:

@@ -24,8 +24,8 @@ async def wait_for_end(client: httpx.AsyncClient, response_id: str) -> dict[str,
     return dict((await client.get(f"{URL}/{response_id}")).json())
 
 
-async def wait_for_words(application: Application, response_id: str) -> None:
-    log = application.responses.find_log(response_id, "this machine")
+async def wait_for_words(application: Application, response_id: str, owner: str = "this machine") -> None:
+    log = application.responses.find_log(response_id, owner)
     assert log is not None
     async for frame in log.read():
         if b"output_text.delta" in frame:
@@ -135,6 +135,16 @@ async def test_a_deleted_one_stops(client: httpx.AsyncClient, application: Appli
     assert (await client.delete(f"{URL}/{running['id']}")).json()["deleted"] is True
     assert application.models.alive[0].load.num_running == 0
     assert (await client.get(f"{URL}/{running['id']}")).status_code == 404
+
+
+async def test_a_revoked_key_ends_what_it_asked_for(client: httpx.AsyncClient, application: Application) -> None:
+    key, token = await application.keys.create("agent", ["inference"])
+    client.headers["authorization"] = f"Bearer {token}"
+    running = await ask(client, "long", background=True)
+    await wait_for_words(application, running["id"], owner=key.id)
+    await application.keys.revoke(key.id)
+    assert application.models.alive[0].load.num_running == 0
+    assert (await application.responses.store.get(running["id"], key.id)).status == "cancelled"
 
 
 async def test_one_that_fails_says_so(client: httpx.AsyncClient) -> None:
