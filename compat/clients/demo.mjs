@@ -29,6 +29,8 @@ export const WEATHER = {
   },
 };
 export const WEATHER_RESULT = "Sunny, 21 degrees.";
+// The small model calls a tool by itself once it has seen three calls.
+export const WEATHER_BEFORE = { Rome: "Sunny, 21 degrees.", Lima: "Cloudy, 17 degrees.", Cairo: "Hot, 35 degrees." };
 
 export const BIRD_QUESTION = "Describe a bird as JSON.";
 export const BIRD_SCHEMA = {

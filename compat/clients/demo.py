@@ -47,6 +47,8 @@ WEATHER_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 WEATHER_RESULT = "Sunny, 21 degrees."
+#: Cities and what was told of them. The small model calls a tool by itself once it has seen three calls.
+WEATHER_BEFORE = {"Rome": "Sunny, 21 degrees.", "Lima": "Cloudy, 17 degrees.", "Cairo": "Hot, 35 degrees."}
 
 BIRD_QUESTION = "Describe a bird as JSON."
 BIRD_SCHEMA: dict[str, Any] = {
@@ -111,12 +113,12 @@ def expect(error: type[Exception], *said: str) -> Iterator[None]:
         raise AssertionError(f"{error.__name__} was not raised")
 
 
-def check_bird(bird: dict[str, Any]) -> None:
-    """A bird as the schema has it."""
+def check_bird(bird: dict[str, Any], *, with_limits: bool = True) -> None:
+    """A bird as the schema has it. Some clients take lengths and ranges out of the schema that they send."""
     assert set(bird) == {"name", "can_fly", "legs"}, bird
-    assert isinstance(bird["name"], str) and len(bird["name"]) <= 20, bird
-    assert isinstance(bird["can_fly"], bool), bird
-    assert type(bird["legs"]) is int and 0 <= bird["legs"] <= 2, bird
+    assert (type(bird["name"]), type(bird["can_fly"]), type(bird["legs"])) == (str, bool, int), bird
+    if with_limits:
+        assert len(bird["name"]) <= 20 and 0 <= bird["legs"] <= 2, bird
 
 
 def check_weather_call(name: str, arguments: Any) -> None:

@@ -9,7 +9,7 @@ import demo
 import pydantic
 from demo import Demo, NotThere, expect
 from langchain_core.exceptions import ContextOverflowError
-from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 dialect = sys.argv[1]
@@ -37,7 +37,7 @@ def chat_model(*, url: str = demo.URL, model: str = demo.MODEL, key: str = "none
             from langchain_ollama import ChatOllama
 
             headers = {"headers": {"authorization": f"Bearer {key}"}}
-            return ChatOllama(model=model, base_url=url, num_predict=length, client_kwargs=headers)
+            return ChatOllama(model=model, base_url=url, num_predict=length, temperature=0, client_kwargs=headers)
 
 
 def error_of_client(name: str) -> type[Exception]:
@@ -94,16 +94,28 @@ def stream() -> None:
 
 @ours.check("tools")
 def tools() -> None:
+    """For Ollama it cannot demand a call: the model makes it by itself, as it has seen it done."""
     demanding = {} if dialect == "ollama" else {"tool_choice": "any"}
     model = chat_model(length=100).bind_tools([get_weather], **demanding)
+    before = [message for city in demo.WEATHER_BEFORE for message in called_before(city)]
     asked = HumanMessage(demo.WEATHER_QUESTION)
-    reply = model.invoke([asked])
-    if not reply.tool_calls and not demanding:
-        raise NotThere("it cannot demand a call, and the small model made none")
+    reply = model.invoke([*before, asked])
+    assert reply.tool_calls, reply
     [call, *_] = reply.tool_calls
     demo.check_weather_call(call["name"], call["args"])
     result = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
     assert chat_model().bind_tools([get_weather]).invoke([asked, reply, result])
+
+
+def called_before(city: str) -> list[AnyMessage]:
+    told = demo.WEATHER_BEFORE[city]
+    call = {"name": demo.WEATHER, "args": {"city": city}, "id": city}
+    return [
+        HumanMessage(f"What is the weather in {city}?"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage(told, tool_call_id=city),
+        AIMessage(told),
+    ]
 
 
 @ours.check("schema")

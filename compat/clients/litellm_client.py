@@ -57,15 +57,27 @@ def stream() -> None:
 
 @ours.check("tools")
 def tools() -> None:
-    messages: Any = [{"role": "user", "content": demo.WEATHER_QUESTION}]
+    """For Ollama it cannot demand a call: the model makes it by itself, as it has seen it done."""
+    messages: Any = [message for city in demo.WEATHER_BEFORE for message in called_before(city)]
+    messages.append({"role": "user", "content": demo.WEATHER_QUESTION})
     demand: dict[str, Any] = {} if provider == "ollama_chat" else {"tool_choice": "required"}
-    reply = ask(messages, tools=[weather], max_tokens=100, **demand)
-    if not reply.choices[0].message.tool_calls and not demand:
-        raise NotThere("it cannot demand a call, and the small model made none")
+    reply = ask(messages, tools=[weather], max_tokens=100, temperature=0, **demand)
+    assert reply.choices[0].message.tool_calls, reply.choices[0].message
     [call, *_] = reply.choices[0].message.tool_calls
     demo.check_weather_call(call.function.name, call.function.arguments)
     messages += [reply.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": demo.WEATHER_RESULT}]
     assert ask(messages, tools=[weather]).choices[0].message
+
+
+def called_before(city: str) -> list[Any]:
+    told = demo.WEATHER_BEFORE[city]
+    function = {"name": demo.WEATHER, "arguments": json.dumps({"city": city})}
+    return [
+        {"role": "user", "content": f"What is the weather in {city}?"},
+        {"role": "assistant", "content": "", "tool_calls": [{"id": city, "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": city, "content": told},
+        {"role": "assistant", "content": told},
+    ]
 
 
 @ours.check("schema")

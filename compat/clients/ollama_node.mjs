@@ -10,6 +10,12 @@ const messages = [{ role: "user", content: demo.QUESTION }];
 const story = [{ role: "user", content: demo.STORY }];
 const tools = [{ type: "function", function: demo.WEATHER }];
 const locked = (key) => new Ollama({ host: demo.LOCKED_URL, headers: { authorization: `Bearer ${key}` } });
+const calledBefore = ([city, told]) => [
+  { role: "user", content: `What is the weather in ${city}?` },
+  { role: "assistant", content: "", tool_calls: [{ function: { name: demo.WEATHER.name, arguments: { city } } }] },
+  { role: "tool", tool_name: demo.WEATHER.name, content: told },
+  { role: "assistant", content: told },
+];
 const lacks = (what) => async () => {
   throw new demo.NotThere(what);
 };
@@ -37,11 +43,11 @@ await demo.run(["ollama"], {
   },
 
   async tools() {
-    const asked = [{ role: "user", content: demo.WEATHER_QUESTION }];
+    // This client cannot demand a call: the model makes it by itself, as it has seen it done.
+    const asked = Object.entries(demo.WEATHER_BEFORE).flatMap(calledBefore);
+    asked.push({ role: "user", content: demo.WEATHER_QUESTION });
     const { message } = await client.chat({ model, messages: asked, tools, options: { temperature: 0, num_predict: 100 } });
-    if (!message.tool_calls?.length) {
-      throw new demo.NotThere("it cannot demand a call, and the small model made none");
-    }
+    demo.check(message.tool_calls?.length, message.content);
     const call = message.tool_calls[0].function;
     demo.checkWeatherCall(call.name, call.arguments);
     asked.push(message, { role: "tool", tool_name: call.name, content: demo.WEATHER_RESULT });

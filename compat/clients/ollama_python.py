@@ -43,15 +43,26 @@ def stream() -> None:
 
 @ours.check("tools")
 def tools() -> None:
-    """This client cannot demand a call: the model makes it, or does not, by itself."""
-    messages: list[Any] = [{"role": "user", "content": demo.WEATHER_QUESTION}]
+    """This client cannot demand a call: the model makes it by itself, as it has seen it done."""
+    messages: list[Any] = [message for city in demo.WEATHER_BEFORE for message in called_before(city)]
+    messages.append({"role": "user", "content": demo.WEATHER_QUESTION})
     reply = client.chat(demo.MODEL, messages, tools=[weather], options={"temperature": 0, "num_predict": 100})
-    if not reply.message.tool_calls:
-        raise NotThere(f"it cannot demand a call, and the small model made none: {reply.message.content!r:.80}")
+    assert reply.message.tool_calls, reply.message.content
     call = reply.message.tool_calls[0]
     demo.check_weather_call(call.function.name, call.function.arguments)
     messages += [reply.message, {"role": "tool", "tool_name": call.function.name, "content": demo.WEATHER_RESULT}]
     assert client.chat(demo.MODEL, messages, options={"num_predict": 20}).message.content
+
+
+def called_before(city: str) -> list[Any]:
+    told = demo.WEATHER_BEFORE[city]
+    call = {"function": {"name": demo.WEATHER, "arguments": {"city": city}}}
+    return [
+        {"role": "user", "content": f"What is the weather in {city}?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_name": demo.WEATHER, "content": told},
+        {"role": "assistant", "content": told},
+    ]
 
 
 @ours.check("schema")

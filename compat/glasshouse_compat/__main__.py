@@ -23,7 +23,7 @@ def main(words: Sequence[str]) -> int:
                 report = _run(client, url, is_loud=options.loud)
                 keep(client, report)
                 _tell(client, report)
-    kept = {client.name: report for client in CLIENTS if (report := find_kept(client)) is not None}
+    kept = {client.name: found for client in CLIENTS if (found := find_kept(client)) is not None}
     if len(kept) == len(CLIENTS):
         print(f"\n{write_page(kept)}")
     asked = [kept[client.name] for client in chosen if client.name in kept]

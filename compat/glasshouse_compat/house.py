@@ -1,7 +1,7 @@
-"""Servers with the starter model and a tiny embedding model: one on loopback for all, and one that asks for a key.
+"""Servers with the starter model and a tiny embedding model, on loopback: one for all, and one that asks for a key.
 
-This machine needs no key on loopback, so the second one is asked at its address in the network. Each client gets a new
-one: who sends wrong keys has to wait longer each time, and the next client would wait for it.
+Each client gets a new one of the second kind: who sends wrong keys has to wait longer each time, and the next client
+would wait for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests.engine.tiny_embedding_models import write_bert
-from tests.support.server import RunningServer, find_free_port, find_lan_address
+from tests.support.server import RunningServer
 
 MODEL = "SmolLM2-135M-Instruct.Q4_1"
 EMBEDDING_MODEL = "Tiny-Embedding"
@@ -33,14 +33,13 @@ def open_server() -> Iterator[str]:
 
 @contextmanager
 def locked_server() -> Iterator[tuple[str, str]]:
-    """Its address in the network, and a key."""
-    address = find_lan_address()
-    if address is None:
-        raise SystemExit("compat/run needs a network interface besides loopback: without one, nobody needs a key.")
-    port = find_free_port("0.0.0.0")
-    with _server(lan=True, port=port, env={"GLASSHOUSE_PASSPHRASE": _PASSPHRASE}) as server:
-        made = httpx.post(f"{server.base_url}/manage/keys", json={"name": "compat"}, timeout=10, trust_env=False)
-        yield f"http://{address}:{port}", str(made.raise_for_status().json()["key"])
+    """Its address, and a key for it, made with the passphrase."""
+    with _server(args=["--require-key"], env={"GLASSHOUSE_PASSPHRASE": _PASSPHRASE}) as server:
+        made = httpx.post(
+            f"{server.base_url}/manage/keys", json={"name": "compat"}, headers={"x-api-key": _PASSPHRASE},
+            timeout=10, trust_env=False,
+        )  # fmt: skip
+        yield server.base_url, str(made.raise_for_status().json()["key"])
 
 
 @contextmanager

@@ -45,10 +45,11 @@ def test_the_body_is_openais(error: errors.GlasshouseError, status: int, code: s
 
 
 def test_what_is_too_long_is_told_in_openais_words_too() -> None:
-    """Programs look for this sentence, and make room then."""
+    """Programs look for one of these two sentences, and make room then."""
     body = describe(errors.ContextTooLong(9000, 2048), "/v1/chat/completions")["error"]
     assert body["code"] == "context_length_exceeded"
-    assert body["message"].startswith("This model's maximum context length is 2048 tokens. However, your messages")
+    assert "Input tokens exceed the configured limit" in body["message"]
+    assert "This model's maximum context length is 2048 tokens. However, your messages" in body["message"]
     assert "9,000" in body["message"], "and in ours"
 
 

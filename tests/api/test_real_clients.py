@@ -36,7 +36,7 @@ def claude(server: RunningServer) -> Iterator[anthropic.Anthropic]:
 def llama(server: RunningServer) -> Iterator[ollama.Client]:
     client = ollama.Client(host=server.base_url)
     yield client
-    client.close()
+    client.close()  # type: ignore[no-untyped-call]  # so it is there
 
 
 def test_anthropics_client_streams_a_message(claude: anthropic.Anthropic) -> None:

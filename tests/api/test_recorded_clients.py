@@ -25,7 +25,7 @@ ZED_TOOL = {
 
 def zed_chat(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Zed leaves nothing out: what it has no value for is null."""
-    options = {"num_ctx": 8192, "num_predict": None, "stop": [], "temperature": 1.0, "top_p": None}
+    options: dict[str, Any] = {"num_ctx": 8192, "num_predict": None, "stop": [], "temperature": 1.0, "top_p": None}
     body = {"model": STARTER, "messages": messages, "stream": True, "keep_alive": -1, "options": options}
     return body | {"tools": [], "think": None} | more
 

@@ -1,7 +1,7 @@
 """The API's description for programs, `/openapi.json`: what FastAPI reads from the routes, and what holds for them all.
 
 Every route can be refused: at the door, for its body, for the model that it names. These answers, in the shape of the
-dialect that is spoken at its path, are described here once and not at each route. It does not know what routes do.
+dialect that is spoken at its path, are described here once and not at each route; `answer_schemas` knows the others.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from webui.api.answer_schemas import ANSWERS, STREAMS
 from webui.api.error_bodies import Dialect, dialect_of
 
 _REASONS = {
@@ -93,10 +94,23 @@ def _add_refusals(description: dict[str, Any]) -> None:
     for path, operations in description["paths"].items():
         name = _TWO_DIALECTS if path.startswith("/v1/models") else _NAMES[dialect_of(path)]
         for method, operation in operations.items():
+            _describe_answer(path, operation, schemas)
             responses = operation["responses"]
             responses.pop("422", None)
             for status in _refusals(method, path, operation):
                 responses.setdefault(str(status), {"$ref": f"#/components/responses/{name}{status}"})
+
+
+def _describe_answer(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """The shape of what the dialects write as they go, and that it may come as a stream instead."""
+    answer = operation["responses"].get("200", {})
+    if path in ANSWERS:
+        answer.setdefault("content", {})["application/json"] = {"schema": ANSWERS[path]}
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    asked = schemas.get(body.get("$ref", "").rpartition("/")[2], {})
+    if "stream" in asked.get("properties", {}) and not path.endswith("_tokens"):  # counting them streams nothing
+        media_type, description = STREAMS["ollama" if dialect_of(path) == "ollama" else "openai"]
+        answer.setdefault("content", {})[media_type] = {"schema": {"description": description}}
 
 
 def _refusals(method: str, path: str, operation: dict[str, Any]) -> Iterator[int]:

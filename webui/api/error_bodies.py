@@ -85,14 +85,15 @@ def error_body(refusal: Refusal, path: str, headers: Mapping[str, str] | None = 
 
 def _openai_body(refusal: Refusal, *, is_openai: bool) -> dict[str, Any]:
     """`{"error": {"message", "type", "param", "code", "details", "request_id"}}`; under `/v1`, some codes carry
-    OpenAI's names for the same thing. Programs look for OpenAI's own sentence, too, to know a prompt that is too long.
+    OpenAI's names for the same thing. Programs look for OpenAI's own sentences, too, to know a prompt that is too long.
     """
     status, message, code = refusal.status, refusal.message, refusal.code
     if is_openai and code in _TOO_LONG:
         numbers = refusal.details
         message = (
-            f"This model's maximum context length is {numbers['context_tokens']} tokens. However, your messages "
-            f"resulted in {numbers['prompt_tokens']} tokens. {message}"
+            "Input tokens exceed the configured limit. This model's maximum context length is "
+            f"{numbers['context_tokens']} tokens. However, your messages resulted in {numbers['prompt_tokens']} tokens. "
+            f"{message}"
         )
     body: dict[str, Any] = {
         "message": message,
