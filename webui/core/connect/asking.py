@@ -60,7 +60,9 @@ class Asking(ABC):
     def __init__(self, http: httpx.AsyncClient, *, model: str, key: str) -> None:
         self.model = model
         self._http = http
-        self._headers = {"User-Agent": USER_AGENT} | (self.headers_with(key) if key else {})
+        headers = {"User-Agent": USER_AGENT} | (self.headers_with(key) if key else {})
+        # As most programs send what is beyond ASCII.
+        self._headers = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
 
     def headers_with(self, key: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {key}"}
