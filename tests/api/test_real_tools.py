@@ -6,10 +6,12 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
+import httpx
 import openai
 import pydantic
 import pytest
 
+from tests.api.test_openai import STARTER
 from tests.support.server import RunningServer
 
 QUESTION: Any = {"role": "user", "content": "What is the weather in Bern?"}
@@ -80,3 +82,19 @@ async def test_tools_that_cannot_be_forced_are_the_clients_own_error(client: ope
     odd: Any = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "nullable": True}}}]
     with pytest.raises(openai.BadRequestError, match="nullable"):
         await client.chat.completions.create(model="default", messages=[QUESTION], tools=odd, tool_choice="required")
+
+
+async def test_a_required_call_ends_by_itself(server: RunningServer) -> None:
+    """A greedy small model would say the same call again and again, or invent keys, up to the last token."""
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {**parameters, "required": ["city"]}}}
+    body = {"model": STARTER, "messages": [QUESTION], "tools": [tool], "tool_choice": "required", "stream": False}
+    async with httpx.AsyncClient(base_url=server.base_url, timeout=60) as http:
+        forced = await http.post("/api/chat", json={**body, "options": {"temperature": 0, "num_predict": 150}})
+        asked = await http.post("/api/chat", json={"model": STARTER, "messages": [QUESTION], "think": True})
+    reply = forced.json()
+    assert reply["done_reason"] == "stop"
+    assert reply["eval_count"] < 150
+    (call,) = reply["message"]["tool_calls"]
+    assert set(call["function"]["arguments"]) <= {"city", "days"}
+    assert (asked.status_code, "does not support thinking" in asked.json()["error"]) == (400, True)
