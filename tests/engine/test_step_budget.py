@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from webui.engine.step_budget import LEAST_TOKENS, SECONDS_ALONE, SECONDS_IN_CROWD, SECONDS_OF_ONE, StepBudget
+from webui.engine.step_budget import (
+    LEAST_TOKENS,
+    MOST_SECONDS_OF_ONE,
+    SECONDS_ALONE,
+    SECONDS_IN_CROWD,
+    SECONDS_OF_ONE,
+    StepBudget,
+)
 
 NEAR = 16  #: half the steps in which a chunk grows
 
@@ -56,3 +63,16 @@ def test_steps_that_only_write_say_nothing_about_reading() -> None:
     before = budget.tokens(num_writers=0, is_crowded=True)
     budget.observe(8, 10.0)
     assert budget.tokens(num_writers=0, is_crowded=True) == before
+
+
+@pytest.mark.parametrize(
+    ("pass_seconds", "step_seconds"), [(0.007, SECONDS_OF_ONE), (0.033, 0.66), (0.2, MOST_SECONDS_OF_ONE)]
+)
+def test_beside_writers_a_step_reads_more_where_a_pass_over_the_weights_takes_long(
+    pass_seconds: float, step_seconds: float
+) -> None:
+    budget = learned(200)
+    for _ in range(20):
+        budget.observe(1, pass_seconds)
+    assert budget.tokens(num_writers=1, is_crowded=False) - 1 == pytest.approx(200 * step_seconds, abs=NEAR)
+    assert budget.tokens(num_writers=1, is_crowded=True) - 1 == pytest.approx(200 * SECONDS_IN_CROWD, abs=NEAR)
