@@ -79,19 +79,30 @@ def stream() -> None:
 
 @ours.check("tools")
 def tools() -> None:
-    """`llm` cannot demand a call: the model makes it, or does not, by itself."""
+    """`llm` cannot demand a call: the model makes it by itself, as it is shown."""
 
     def get_weather(city: str) -> str:
         """Tells the weather in a city."""
         return demo.WEATHER_RESULT
 
-    if not llm.get_model(MODEL).supports_tools:
+    model = llm.get_model(MODEL)
+    if not model.supports_tools:
         raise NotThere("it offers tools only where the model's own template knows them; the starter model's does not")
-    chain = llm.get_model(MODEL).chain(demo.WEATHER_QUESTION, tools=[get_weather], options=limit(100))
-    said = chain.text()
-    if not any(reply.tool_calls() for reply in chain.responses()):
-        raise NotThere(f"it cannot demand a call, and the small model made none: {said!r:.80}")
-    assert said
+    talk = model.conversation(tools=[get_weather])
+    shown = "".join(
+        f"Question: What is the weather in {city}?\nAnswer: {call_of(city)}\n" for city in demo.WEATHER_BEFORE
+    )
+    asked = f"Answer only with the call.\n{shown}Question: {demo.WEATHER_QUESTION}\nAnswer:"
+    reply = talk.prompt(asked, stream=False, temperature=0, **limit(100))
+    [call, *_] = reply.tool_calls()
+    demo.check_weather_call(call.name, call.arguments)
+    told = talk.prompt(tool_results=reply.execute_tool_calls(), stream=False, **limit(20))
+    assert told.text() or told.tool_calls()
+
+
+def call_of(city: str) -> str:
+    call = json.dumps({"name": demo.WEATHER, "arguments": {"city": city}})
+    return f"<tool_call>\n{call}\n</tool_call>"
 
 
 @ours.check("schema")
