@@ -153,17 +153,13 @@ class FakeEngine:
                 return Rendered(text="\n".join(lines)) if lines else Rendered(text=None, refusal="There is nothing.")
             case CountPrompt():
                 return PromptCount(num_tokens=7)
-            case ListSlots():
-                busy = SlotInfo(id=0, num_tokens=9, is_processing=True, num_prompt_tokens=7, num_decoded_tokens=2)
-                first = busy if self._num_running else SlotInfo(id=0, num_tokens=9)
-                return SlotList(slots=(first, SlotInfo(id=1, num_tokens=0)))
             case ShowPrompt(request=request):
                 lines = [f"<{each.role}>{each.content}" for each in request.messages]
                 return ShownPrompt(text=str(request.prompt or "".join(lines)), num_tokens=7)
             case ListSlots():
                 busy = SlotInfo(id=0, num_tokens=9, is_processing=True, num_prompt_tokens=7, num_decoded_tokens=2)
-                idle = SlotInfo(id=1, num_tokens=0)
-                return SlotList(slots=(busy if self._num_running else idle, idle))
+                first = busy if self._num_running else SlotInfo(id=0, num_tokens=9)
+                return SlotList(slots=(first, SlotInfo(id=1, num_tokens=0)))
 
     def forget(self, conversation: str) -> None:
         """Nothing is kept."""
