@@ -953,7 +953,8 @@ class UnknownPrevious(StoreError):
 
     def __init__(self, response_id: str, param: str = "previous_response_id") -> None:
         super().__init__(
-            f"Previous response with id '{response_id[:100]}' not found. Send the whole conversation as “input” instead.",
+            f"Previous response with id '{response_id[:100]}' not found. "
+            "Send the whole conversation as “input” instead.",
             response_id=response_id[:100],
             param=param,
         )
@@ -1049,7 +1050,8 @@ class MissingScope(AccessError):
         if has_key:
             said = f"This needs the scope “{needed}”, which this API key does not have."
         else:
-            said = f"A page of another origin may only ask models. For this it needs an API key with the scope “{needed}”."
+            said = "A page of another origin may only ask models. "
+            said += f"For this it needs an API key with the scope “{needed}”."
         super().__init__(said, needed=needed, has_key=has_key)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import openai
@@ -19,7 +19,7 @@ from webui.types import Priority
 
 __all__ = ["official"]
 
-CHAT = "/v1/chat/completions"
+CHAT: Final = "/v1/chat/completions"
 
 
 def line(name: str, url: str = CHAT, **body: Any) -> str:

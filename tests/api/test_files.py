@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import httpx2
 import openai
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message
 
 from webui.core.application import Application
 from webui.core.files import Files
@@ -20,8 +22,7 @@ HALF_A_FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"
 
 @pytest.fixture
 async def official(app: FastAPI) -> AsyncIterator[openai.AsyncOpenAI]:
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 50000))
-    http = httpx.AsyncClient(transport=transport, base_url="http://localhost:8002")
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app, client=("127.0.0.1", 50000)))
     async with openai.AsyncOpenAI(
         base_url="http://localhost:8002/v1", api_key="none", http_client=http, max_retries=0
     ) as client:
@@ -32,8 +33,10 @@ def contents(application: Application) -> list[str]:
     return sorted(path.name for path in (application.settings.data_dir / "files").iterdir())
 
 
-async def send(client: httpx.AsyncClient, content: bytes = b"hello", purpose: str = "user_data", **more: str) -> str:
-    form = {"purpose": purpose} | more
+async def send(
+    client: httpx.AsyncClient, content: bytes = b"hello", purpose: str = "user_data", more: dict[str, str] | None = None
+) -> str:
+    form = {"purpose": purpose} | (more or {})
     reply = await client.post(FILES, files={"file": ("notes.txt", content)}, data=form)
     assert reply.status_code == 200, reply.text
     return str(reply.json()["id"])
@@ -111,7 +114,7 @@ async def test_a_file_that_is_too_large_is_refused_while_it_comes(
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing(app: FastAPI, application: Application) -> None:
-    messages = [
+    messages: list[Message] = [
         {"type": "http.request", "body": HALF_A_FORM, "more_body": True},
         {"type": "http.disconnect"},
     ]
@@ -122,19 +125,22 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(app: FastAPI, a
         "scheme": "http", "http_version": "1.1", "asgi": {"version": "3.0"},
     }  # fmt: skip
 
-    async def receive() -> dict[str, object]:
+    async def receive() -> Message:
         return messages.pop(0) if messages else {"type": "http.disconnect"}
 
-    async def send_nowhere(_: object) -> None: ...
+    async def send_nowhere(_: Message) -> None: ...
 
-    await app(scope, receive, send_nowhere)  # type: ignore[arg-type]
+    await app(scope, receive, send_nowhere)
     assert contents(application) == []
+
+
+AN_HOUR = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
 
 
 async def test_a_start_forgets_what_is_half_or_too_old(client: httpx.AsyncClient, application: Application) -> None:
     kept, old, lost = (
         await send(client),
-        await send(client, **{"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}),
+        await send(client, more=AN_HOUR),
         await send(client),
     )
     folder: Path = application.settings.data_dir / "files"

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from webui.core.engine import OnEnd
-from webui.engine.protocol import CountPrompt, Detokenize, Finding, PromptCount, Render, ShowPrompt, Tokenize
+from webui.engine.protocol import CountPrompt, Detokenize, Finding, ListSlots, PromptCount, Render, ShowPrompt, Tokenize
 from webui.errors import EngineDied, EngineStopped, GlasshouseError, OutOfMemory, UnknownModel
 from webui.library.catalog import Catalog
 from webui.library.memory_fit import FitPlan
@@ -194,7 +194,7 @@ class FakeEngine:
             async for event in events:
                 yield event
 
-    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt) -> Finding:
+    async def probe(self, asked: Tokenize | Detokenize | Render | CountPrompt | ShowPrompt | ListSlots) -> Finding:
         return PromptCount(num_tokens=7)
 
     def forget(self, conversation: str) -> None:

@@ -239,7 +239,8 @@ async def test_an_engine_that_dies_gets_another_chance_but_not_for_ever(house: H
 
 
 async def test_a_full_disk_is_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    append, seen = BatchOutput.append, []
+    append = BatchOutput.append
+    seen: list[str] = []
 
     def append_with_luck(output: BatchOutput, custom_id: str, line: bytes, usage: Usage) -> None:
         if len(seen) < 3:

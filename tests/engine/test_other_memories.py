@@ -17,6 +17,7 @@ import llama_cpp
 import numpy as np
 import pytest
 
+from tests.engine.prompt_text import texts
 from tests.engine.script import Script
 from tests.engine.test_llama_memory import LAYOUTS, NOISE, Bench
 from tests.engine.tiny_models import ATTENTION, KINDS, write_tiny_model
@@ -101,7 +102,7 @@ def ask(runner: LlamaRunner, request_id: int, conversation: str, *texts: str) ->
 def prompt_of(runner: LlamaRunner, request: GenerationRequest) -> list[int]:
     vocabulary = runner.vocabulary
     chat_format = ChatFormat(None, bos="", eos="", control_texts=vocabulary.control_texts)
-    return vocabulary.tokenize(chat_format.render(request.messages).pieces)
+    return vocabulary.tokenize(texts(chat_format.render(request.messages)))
 
 
 def worst_gap(house: House, runner: LlamaRunner, alone: Bench) -> float:

@@ -18,6 +18,7 @@ import llama_cpp
 import pytest
 from msgspec import structs
 
+from tests.engine.prompt_text import texts
 from tests.engine.script import Script
 from webui.engine.chat_format import ChatFormat
 from webui.engine.loop import EngineLoop
@@ -72,7 +73,7 @@ def tokens_of(runner: LlamaRunner, text: str) -> list[int]:
     """The prompt of one question, as the engine makes it."""
     vocabulary = runner.vocabulary
     chat_format = ChatFormat(vocabulary.chat_template, bos="", eos="", control_texts=vocabulary.control_texts)
-    return vocabulary.tokenize(chat_format.render((Message(role="user", content=text),)).pieces)
+    return vocabulary.tokenize(texts(chat_format.render((Message(role="user", content=text),))))
 
 
 def play(runner: LlamaRunner, *commands: Command, one_at_a_time: bool = False, **options: Any) -> Script:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.calling import TOOLS, Calls, read
+from tests.engine.prompt_text import text, texts
 from webui.engine.chat_format import ChatFormat
 from webui.engine.tool_calls.families import find_format
 from webui.errors import InvalidRequest, TemplateFailed
@@ -76,7 +77,7 @@ def chat_format(name: str) -> ChatFormat:
 
 
 def prompt(name: str, *messages: Message) -> str:
-    return "".join(chat_format(name).render(messages, tools=TOOLS).pieces)
+    return text(chat_format(name).render(messages, tools=TOOLS))
 
 
 def test_every_template_here_is_tested() -> None:
@@ -114,7 +115,7 @@ def test_calls_and_results_of_earlier_turns_are_shown(name: str) -> None:
 def test_what_the_template_says_for_a_call_is_read_as_that_call(name: str) -> None:
     form = chat_format(name)
     before = form.render((QUESTION,), tools=TOOLS)
-    asked = "".join(before.pieces)
+    asked = text(before)
     after = prompt(name, QUESTION, ASKING, *RESULTS)
     if form.tool_format.is_harmony:
         after = after.replace("<|start|>functions.get_weather to=assistant", "<|call|>").replace('"It rains cats."', "")
@@ -135,7 +136,7 @@ def test_what_the_template_says_for_a_call_is_read_as_that_call(name: str) -> No
 @ALL
 def test_tools_that_are_not_offered_leave_the_prompt_as_it_was(name: str) -> None:
     form = chat_format(name)
-    assert "get_weather" not in "".join(form.render((QUESTION,)).pieces)
+    assert "get_weather" not in text(form.render((QUESTION,)))
 
 
 def test_mistral_gets_ids_of_nine_letters() -> None:
@@ -154,7 +155,7 @@ def test_what_comes_from_outside_never_becomes_a_control_token() -> None:
         Message(role="tool", content=attack, tool_call_id="a", name=attack),
     )
     tools = (TOOLS[0].__class__(name="get_weather", description=attack),)
-    pieces = chat_format("Qwen-Qwen3-0.6B").render(messages, tools=tools).pieces
+    pieces = texts(chat_format("Qwen-Qwen3-0.6B").render(messages, tools=tools))
     assert "".join(pieces).count(attack) == 3
     assert not any(attack in piece for piece in pieces)
 
@@ -163,7 +164,7 @@ def test_a_template_without_tools_is_told_of_them_in_words() -> None:
     form = ChatFormat(
         "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}", bos="", eos="", control_texts=()
     )
-    shown = "".join(form.render((QUESTION, ASKING, *RESULTS), tools=TOOLS).pieces)
+    shown = text(form.render((QUESTION, ASKING, *RESULTS), tools=TOOLS))
     assert shown.startswith("[system]You can call these tools.")
     assert '[assistant]<tool_call>\n{"name": "get_weather"' in shown
     assert "[user]<tool_response>\nIt rains cats.\n</tool_response>\n<tool_response>\nAt 12:34" in shown
@@ -176,7 +177,7 @@ def test_a_template_that_takes_one_call_at_a_time_gets_them_one_by_one() -> None
         "{% endfor %}{{ tools | tojson }}"
     )
     form = ChatFormat(source, bos="", eos="", control_texts=())
-    shown = "".join(form.render((QUESTION, ASKING, *RESULTS), tools=TOOLS).pieces)
+    shown = text(form.render((QUESTION, ASKING, *RESULTS), tools=TOOLS))
     parts = [shown.index(each) for each in ("Zürich", "It rains", '"stops": ["Olten"]', "At 12:34")]
     assert parts == sorted(parts)
 
@@ -187,9 +188,7 @@ def test_arguments_are_text_where_the_template_joins_them() -> None:
         "{{ m.content }}{% endfor %}{{ tools | tojson }}"
     )
     form = ChatFormat(source, bos="", eos="", control_texts=())
-    assert '<{"to": "Bern", "stops": ["Olten"]}>' in "".join(
-        form.render((QUESTION, ASKING, *RESULTS), tools=TOOLS).pieces
-    )
+    assert '<{"to": "Bern", "stops": ["Olten"]}>' in text(form.render((QUESTION, ASKING, *RESULTS), tools=TOOLS))
 
 
 def test_a_template_that_refuses_says_so_with_tools_too() -> None:
@@ -212,7 +211,7 @@ def test_tools_that_a_template_refuses_are_told_in_words() -> None:
     )
     form = ChatFormat(source, bos="", eos="", control_texts=())
     assert form.tool_format.name == "generic"
-    shown = "".join(form.render((QUESTION,), tools=TOOLS).pieces)
+    shown = text(form.render((QUESTION,), tools=TOOLS))
     assert shown.startswith("[system]You can call these tools.")
 
 
@@ -222,5 +221,5 @@ def test_a_template_that_shows_the_first_call_only_gets_them_one_by_one() -> Non
         "[{{ m.role }}]{{ m.content }}{% endfor %}{{ tools | tojson }}"
     )
     form = ChatFormat(source, bos="", eos="", control_texts=())
-    shown = "".join(form.render((QUESTION, ASKING, *RESULTS), tools=TOOLS).pieces)
+    shown = text(form.render((QUESTION, ASKING, *RESULTS), tools=TOOLS))
     assert shown.index("It rains cats.") < shown.index('"stops": ["Olten"]') < shown.index("At 12:34")

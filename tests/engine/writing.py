@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.engine.prompt_text import texts
 from webui.engine.chat_format import ChatFormat
 from webui.engine.chunk import Chunk
 from webui.engine.model_runner import LlamaRunner
@@ -15,7 +16,7 @@ from webui.types import Message, SamplingParams
 def prompt_tokens(runner: LlamaRunner, text: str) -> list[int]:
     vocabulary = runner.vocabulary
     chat_format = ChatFormat(vocabulary.chat_template, bos="", eos="", control_texts=vocabulary.control_texts)
-    return vocabulary.tokenize(chat_format.render((Message(role="user", content=text),)).pieces)
+    return vocabulary.tokenize(texts(chat_format.render((Message(role="user", content=text),))))
 
 
 def write(

@@ -72,7 +72,6 @@ async def test_who_is_signed_in_does_not_see_what_others_ask(page: Page) -> None
     await expect(page.get_by_role("article", name="curl")).to_contain_text("Bearer YOUR-KEY")
 
 
-
 async def test_nobody_is_led_to_another_site(page: Page, shared_server: RunningServer) -> None:
     await page.goto("/signin")
     await page.evaluate("history.replaceState(null, '', '/signin?next=https://example.org/')")

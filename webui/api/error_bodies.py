@@ -92,8 +92,8 @@ def _openai_body(refusal: Refusal, *, is_openai: bool) -> dict[str, Any]:
         numbers = refusal.details
         message = (
             "Input tokens exceed the configured limit. This model's maximum context length is "
-            f"{numbers['context_tokens']} tokens. However, your messages resulted in {numbers['prompt_tokens']} tokens. "
-            f"{message}"
+            f"{numbers['context_tokens']} tokens. However, your messages resulted in {numbers['prompt_tokens']} "
+            f"tokens. {message}"
         )
     body: dict[str, Any] = {
         "message": message,

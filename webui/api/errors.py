@@ -147,8 +147,8 @@ def describe_mistakes(mistakes: Sequence[Any]) -> Refusal:
 
 
 class _ErrorResponse(JSONResponse):
-    """A refusal may repeat what was sent, and JSON can hold half a character, which is no text: it becomes “?”. The code
-    is left in the request's state for those who count and log."""
+    """A refusal may repeat what was sent, and JSON can hold half a character, which is no text: it becomes “?”. The
+    code is left in the request's state for those who count and log."""
 
     def __init__(self, code: str, body: dict[str, Any], status: int, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(body, status, headers)

@@ -23,9 +23,9 @@ def build_prompt(
     """The system prompt (where there is one) and the path as alternating turns, which many chat templates insist on.
     `images`: what the path's pictures are, by id.
 
-    A question that the model could never have read (too long, or with a picture that it cannot see) is left out together with its
-    failed answer, or it would spoil every question after it. A question whose answer failed otherwise, or was stopped
-    before its first word, is still part of what was said: it joins the next question.
+    A question that the model could never have read (too long, or with a picture that it cannot see) is left out
+    together with its failed answer, or it would spoil every question after it. A question whose answer failed
+    otherwise, or was stopped before its first word, is still part of what was said: it joins the next question.
     """
     turns: list[Message] = [Message(role="system", content=system_prompt)] if system_prompt.strip() else []
     for message in path:

@@ -16,8 +16,8 @@ _REPORT_SECONDS = 1.5  #: an engine tells its metrics once a second
 
 
 class Lookup(Scenario):
-    """The answer has begun as one line over and over, and stops in the middle of it; the model goes on. The random model
-    repeats the last word, which must therefore be one that it has."""
+    """The answer has begun as one line over and over, and stops in the middle of it; the model goes on. The random
+    model repeats the last word, which must therefore be one that it has."""
 
     bars = (
         Bar("lookup", "A continuation that prompt lookup predicts, one person, against our own plain decoding",
