@@ -12,11 +12,12 @@ from tests.library.gguf_files import write_model
 from webui.config import Settings
 from webui.core import fitting
 from webui.core.application import Application
+from webui.core.doctor.tuned_planner import with_tuned_memory
 from webui.core.fitting import FitSheet, Fitting
 from webui.core.neighbours import Neighbours
 from webui.core.planning import Target
 from webui.errors import DamagedGguf, UnknownModel
-from webui.types import Gpu, Memory, ModelFile
+from webui.types import Gpu, Memory, ModelFile, Tuning
 
 GB = 10**9
 
@@ -96,3 +97,19 @@ async def test_a_sheet_of_the_application(settings: Settings) -> None:
             await application.fitting.sheet("nobody")
         with pytest.raises(DamagedGguf):
             await application.fitting.sheet("broken")
+
+
+async def test_the_sheet_plans_with_what_the_doctor_recommends(settings: Settings) -> None:
+    """As loading does: what a person set comes first, and only what takes memory matters here."""
+
+    async def find(name: str) -> Target:
+        return Target(starter_file(), kv_type="q8_0" if name == "set" else None)
+
+    async def sheet_of(name: str, settings: Settings) -> FitSheet:
+        found = Tuning(kv_type="q4_0", flash_attention="on", threads=1)
+        return await Fitting(settings, with_tuned_memory(find, settings, lambda _: found), Neighbours).sheet(name)
+
+    assert (await sheet_of("", settings)).plan().options.kv_type == "q4_0"
+    assert (await sheet_of("set", settings)).plan().options.kv_type == "q8_0"
+    chosen = settings.model_copy(update={"kv_type": "f16"})
+    assert (await sheet_of("", chosen)).plan().options.kv_type == "f16"

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,7 +23,7 @@ from webui.core.data_lock import DataLock
 from webui.core.doctor.doctor import Doctor, current_tuning
 from webui.core.doctor.engine import DoctorEngineFactory
 from webui.core.doctor.house import ModelHouse
-from webui.core.doctor.tuned_planner import fixed_by_person, with_tuning
+from webui.core.doctor.tuned_planner import fixed_by_person, with_tuned_memory, with_tuning
 from webui.core.downloads import Downloads
 from webui.core.embedding_models import EmbeddingModels
 from webui.core.engine import EmbeddingEngineFactory, EngineFactory
@@ -160,7 +161,7 @@ class Application:
         self.uploads = ObservedUploads(
             Uploads(settings.models_dir), on_complete=lambda: self.models.catalog_changed.emit(None)
         )
-        self.hub = Hub(settings, self.preferences, lambda: self.catalog)
+        self.hub = Hub(settings, self.preferences, lambda: self.catalog, memory=self.machine.measure)
         self.downloads = Downloads(
             settings.models_dir, self.hub.client, on_complete=lambda: self.models.catalog_changed.emit(None)
         )
@@ -218,6 +219,7 @@ class Application:
         reports = DoctorReports(database)
         await reports.load()
         planner = create_planner(settings, self.machine.measure)
+        tuning = partial(current_tuning, reports)
         self.models = ModelManager(
             self.catalog,
             self.preferences,
@@ -227,13 +229,18 @@ class Application:
             memory=self.machine.memory,
             engine_factory=self._engine_factory,
             embedding_engine_factory=self._embedding_engine_factory,
-            planner=with_tuning(planner, settings, lambda model: current_tuning(reports, model)),
+            planner=with_tuning(planner, settings, tuning),
             telemetry=self.telemetry,
             response_cache=self.response_cache,
             charge=self.keys.charge,
         )
         closing.push_async_callback(self.models.close)
-        self.fitting = Fitting(settings, self.models.target, self.models.neighbours, self.machine.measure)
+        self.fitting = Fitting(
+            settings,
+            with_tuned_memory(self.models.target, settings, tuning),
+            self.models.neighbours,
+            self.machine.measure,
+        )
         self.memory_watch = MemoryWatch(lambda: self.models.neighbours().all)
         closing.push_async_callback(self.memory_watch.close)
         self.memory_watch.open()

@@ -6,7 +6,8 @@ whoever gives it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import msgspec
@@ -51,16 +52,35 @@ def with_tuning(planner: Planner, settings: Settings, tuning: Callable[[ModelFil
         if target.model.kind != "chat":
             return planner(target, neighbours)
         found = {name: value for name, value in _values(tuning(target.model)).items() if name not in fixed}
-        if target.kv_type is None and target.flash_attention is None:
-            memory = {name: found[name] for name in ("kv_type", "flash_attention") if name in found}
-            target = replace(target, **memory)  # type: ignore[arg-type]
-        fit = planner(target, neighbours)
+        fit = planner(_with_memory(target, found), neighbours)
         options = {name: found[name] for name in ("threads", "speculate", "batch_tokens") if name in found}
         if not _has_room(fit, options.get("batch_tokens")):
             del options["batch_tokens"]
         return replace(fit, options=msgspec.structs.replace(fit.options, **options))
 
     return plan
+
+
+def with_tuned_memory(
+    find: Callable[[str], Awaitable[Target]], settings: Settings, tuning: Callable[[ModelFile], Tuning]
+) -> Callable[[str], Awaitable[Target]]:
+    """How a model would be loaded, as far as its memory goes: for sums that are made before."""
+    fixed = fixed_by_settings(settings)
+
+    async def find_tuned(name: str) -> Target:
+        target = await find(name)
+        if target.model.kind != "chat":
+            return target
+        found = await asyncio.to_thread(lambda: _values(tuning(target.model)))
+        return _with_memory(target, {key: value for key, value in found.items() if key not in fixed})
+
+    return find_tuned
+
+
+def _with_memory(target: Target, found: dict[str, object]) -> Target:
+    if target.kv_type is not None or target.flash_attention is not None:
+        return target
+    return replace(target, **{name: found[name] for name in _TOGETHER if name in found})  # type: ignore[arg-type]
 
 
 def _values(tuning: Tuning) -> dict[str, object]:
