@@ -34,6 +34,14 @@ def job(state: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Whoever is started in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("hub", "jobs", "memory"):
         monkeypatch.setattr(f"webui.cli.{module}._LOOK_SECONDS", 0.0)

@@ -32,12 +32,14 @@ def lines_of(name: str, log_format: LogFormat) -> Iterator[list[str]]:
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # pytest's own handler cannot write half a character
     lines: list[str] = []
     try:
         yield lines
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
+        logger.propagate = True
         lines += stream.getvalue().splitlines()
 
 
