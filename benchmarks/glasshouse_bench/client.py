@@ -50,13 +50,9 @@ class Answer:
         return (self.completion_tokens - 1) / seconds if seconds > 0 else 0.0
 
 
-def aggregate_tokens_per_second(answers: list[Answer], *, with_reading: bool) -> float:
-    """All tokens of several people by the time until the last token of anybody.
-
-    With reading it runs from the questions on: who begins to answer the first person early reads the other questions
-    meanwhile. Without, where there is nothing to read, from the first token of anybody on.
-    """
-    begun = min(answer.asked_at if with_reading else answer.moments[0] for answer in answers)
+def aggregate_tokens_per_second(answers: list[Answer]) -> float:
+    """All tokens of several people by the time from the first token of anybody to the last of anybody."""
+    begun = min(answer.moments[0] for answer in answers)
     ended = max(answer.moments[-1] for answer in answers)
     return sum(answer.completion_tokens for answer in answers) / (ended - begun)
 

@@ -26,9 +26,9 @@ _METHOD = """\
   where the server has it, greedy sampling, a fixed number of tokens, the end token ignored. The clients share the
   machine with the servers.
 - **Tokens** are counted by each server's own `usage`. **Decoding speed** is the tokens after the first by the time
-  between the first and the last. **Together** means: all tokens of all answers by the time from the questions to the
-  last token of anybody; with a history, from the first token of anybody on. **Time to first token** runs from the
-  question to the first piece of text.
+  between the first and the last. **Together** means: all tokens of all answers by the time from the first token of
+  anybody to the last token of anybody: whoever begins to answer early reads the other questions in that time. **Time to
+  first token** runs from the question to the first piece of text.
 - **llama.cpp's own server** is measured twice: in the wheel of [xllamacpp](https://pypi.org/project/xllamacpp/), which
   is compiled for every processor, and compiled on this machine from the source that llama-cpp-python carries, as our
   engine is. Its prompt cache is on. Each bar is held against whichever of them does better in that row; where eight

@@ -49,10 +49,8 @@ def test_decoding_speed_leaves_the_first_token_out() -> None:
     assert (one.first_token_seconds, one.tokens_per_second) == (2.0, 4.0)
 
 
-def test_together_is_all_tokens_until_anybodys_last() -> None:
-    answers = [answer(1.0, 4.0, tokens=10, asked_at=0.0), answer(2.0, 6.0, tokens=20, asked_at=0.5)]
-    assert aggregate_tokens_per_second(answers, with_reading=False) == 6.0
-    assert aggregate_tokens_per_second(answers, with_reading=True) == 5.0
+def test_together_is_all_tokens_from_anybodys_first_to_anybodys_last() -> None:
+    assert aggregate_tokens_per_second([answer(1.0, 4.0, tokens=10), answer(2.0, 6.0, tokens=20)]) == 6.0
 
 
 def test_a_gap_counts_also_when_it_began_before_or_ends_after() -> None:

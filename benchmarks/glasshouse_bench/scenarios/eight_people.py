@@ -20,7 +20,7 @@ class EightPeople(Scenario):
     async def measure(self, client: Client, setup: Setup, seed: str, prepared: Any) -> Figures:
         questions = [story(f"{seed}/{person}") for person in range(_PEOPLE)]
         answers = await asyncio.gather(*(client.ask(question, setup.sizes.shared_answer) for question in questions))
-        return {"speed": aggregate_tokens_per_second(answers, with_reading=True)}
+        return {"speed": aggregate_tokens_per_second(answers)}
 
 
 class EightPeopleWithHistory(Scenario):
@@ -40,7 +40,7 @@ class EightPeopleWithHistory(Scenario):
         questions = [self._question(setup, person) for person in range(_PEOPLE)]
         answers = await asyncio.gather(*(client.ask(question, setup.sizes.shared_answer) for question in questions))
         return {
-            "speed": aggregate_tokens_per_second(answers, with_reading=False),
+            "speed": aggregate_tokens_per_second(answers),
             "computed_again": sum(answer.prompt_tokens - answer.cached_tokens for answer in answers),
         }
 
