@@ -14,7 +14,7 @@
     deepLinking: true,
     validatorUrl: null,
     defaultModelsExpandDepth: 0,
-    docExpansion: "list",
+    docExpansion: "none",
     tryItOutEnabled: true,
   });
 })();
