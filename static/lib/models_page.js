@@ -9,7 +9,8 @@ import {discoverTab, freshDiscover, search, takeFound} from "glasshouse/models_d
 import {downloadsTab, numUnderWay} from "glasshouse/models_downloads.js";
 import {freshFilter} from "glasshouse/models_filter.js";
 import {yoursTab} from "glasshouse/models_yours.js";
-import {isPhone, on, openChat, openSide, pageName} from "glasshouse/shell.js";
+import {wayOut} from "glasshouse/page_head.js";
+import {isPhone, on, pageName} from "glasshouse/shell.js";
 import {pickFiles} from "glasshouse/uploads.js";
 
 const LOOK_MS = 2000;
@@ -101,22 +102,7 @@ export default {
         ["downloads", "Downloads", numWaiting],
       ];
       return h("header", {class: "models-top glass"}, [
-        h(
-          "button",
-          {type: "button", class: "icon-button side-toggle", "aria-label": "Conversations", onClick: openSide},
-          icon("panel-left"),
-        ),
-        h(
-          "button",
-          {
-            type: "button",
-            class: "icon-button to-chat",
-            title: "Back to the chat",
-            "aria-label": "Back to the chat",
-            onClick: openChat,
-          },
-          icon("arrow-left"),
-        ),
+        ...wayOut(),
         h("h1", {class: "models-title"}, "Models"),
         tabBar({label: "Models", name: "models", tab: this.tab, choices, onChoose: this.chooseTab}),
         h("span", {class: "gap"}),

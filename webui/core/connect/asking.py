@@ -67,8 +67,8 @@ class Asking(ABC):
     def headers_with(self, key: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {key}"}
 
-    @abstractmethod
-    async def list_models(self) -> list[str]: ...
+    async def list_models(self) -> list[str]:
+        return [str(each["id"]) for each in (await self._get("/v1/models"))["data"]]
 
     @abstractmethod
     async def chat(self) -> Answer: ...

@@ -27,9 +27,6 @@ class AnthropicAsking(Asking):
     def headers_with(self, key: str) -> dict[str, str]:
         return {"x-api-key": key, **_VERSION}
 
-    async def list_models(self) -> list[str]:
-        return [str(each["id"]) for each in (await self._get("/v1/models"))["data"]]
-
     async def chat(self) -> Answer:
         return _read_answer(await self._post(_PATH, self._body(QUESTION)))
 

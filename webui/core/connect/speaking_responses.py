@@ -22,9 +22,6 @@ _TOOL = {"type": "function", "name": TOOL_NAME, "description": TOOL_WORDS, "para
 
 
 class ResponsesAsking(Asking):
-    async def list_models(self) -> list[str]:
-        return [str(each["id"]) for each in (await self._get("/v1/models"))["data"]]
-
     async def chat(self) -> Answer:
         return _read_answer(await self._post(_PATH, self._body(QUESTION)))
 
